@@ -1,0 +1,539 @@
+"""The command line: one more face of the same functions.
+
+Nothing heavy is imported until a command needs it, so ``doorstep --help`` answers at once. ``--home`` and ``--json``
+may stand before or after the command's name. Exit code 0: done; 2: the input is at fault; 1: our fault.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from features.errors import DoorstepError, InputError
+
+if TYPE_CHECKING:
+    from features.home import Home
+
+# Before scikit-learn or MLflow load: idle OpenMP threads must not spin, and nothing may call home.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("DO_NOT_TRACK", "1")
+
+DEFAULT_HOME = Path("doorstep-home")
+OUR_FAULT, BAD_INPUT = 1, 2
+
+app = typer.Typer(
+    name="doorstep",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help=(
+        "From a force's records to an explained priority list for domestic abuse.\n\n"
+        "In order: ingest EXTRACT, train --until DATE, publish --as-of DATE, list, serve. "
+        "'demo' does all of it with a simulated force."
+    ),
+)
+convert_app = typer.Typer(no_args_is_help=True, help="Turn a foreign system's files into an extract.")
+app.add_typer(convert_app, name="convert")
+
+HomeOption = Annotated[
+    Path | None,
+    typer.Option("--home", help=f"Folder of loads, models and lists. [default: ./{DEFAULT_HOME}]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine output on standard output.")]
+AsOf = Annotated[str, typer.Option("--as-of", help="The moment T: a date (06:00 London that day) or a time.")]
+Extract = Annotated[Path, typer.Argument(help="Folder with TABLE.parquet or TABLE.csv files.")]
+
+
+class Subject(StrEnum):
+    """Whose histories."""
+
+    offender = "offender"
+    victim = "victim"
+    dyad = "dyad"
+
+
+class Engine(StrEnum):
+    """Which engine computes them."""
+
+    fast = "fast"
+    reference = "reference"
+
+
+class Format(StrEnum):
+    """How a list is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class World(StrEnum):
+    """Which simulated force."""
+
+    base = "base"
+    no_escalation = "no_escalation"
+    biased_recording = "biased_recording"
+    list_drives_recording = "list_drives_recording"
+
+
+class _Options:
+    """The two global options, wherever on the line they stood."""
+
+    home: Path = DEFAULT_HOME
+    json: bool = False
+
+
+OPTIONS = _Options()
+
+
+@app.callback()
+def _global(home: HomeOption = None, json: JsonOption = False) -> None:
+    _take(home, json)
+
+
+def _take(home: Path | None, json: bool) -> None:
+    if home is not None:
+        OPTIONS.home = home
+    OPTIONS.json = OPTIONS.json or json
+
+
+def _home() -> Home:
+    from features.home import Home
+
+    return Home(OPTIONS.home)
+
+
+def _moment(text: str) -> datetime:
+    from features.clocks import parse_as_of
+
+    return parse_as_of(text)
+
+
+def _say(answer: Mapping[str, Any], words: str) -> None:
+    """The answer of a command: JSON for machines, words for people."""
+    typer.echo(_as_json(answer) if OPTIONS.json else words)
+
+
+def _note(words: str) -> None:
+    """Progress, on standard error, for people only."""
+    if not OPTIONS.json:
+        typer.echo(words, err=True)
+
+
+def _as_json(answer: Any) -> str:
+    return json.dumps(answer, ensure_ascii=False, indent=1, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if hasattr(value, "item") else str(value)
+
+
+# --- commands ----------------------------------------------------------------------------------------------
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the extract and, apart, the truth.")],
+    events_per_year: Annotated[
+        int, typer.Option("--events-per-year", min=1, help="Recorded events a year.")
+    ] = 6000,
+    years: Annotated[int, typer.Option("--years", min=1, help="Years of records.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same force.")] = 1,
+    world: Annotated[World, typer.Option("--world", help="Which simulated force.")] = World.base,
+    oracle: Annotated[
+        list[str] | None, typer.Option("--oracle", help="Also the truth's scores as of T; repeat.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a force that never was: OUT/extract and OUT/truth."""
+    _take(home, json)
+    from features.simulate import simulate as make
+
+    summary = make(
+        out, events_per_year=events_per_year, years=years, seed=seed, world=world.value, oracle=oracle or ()
+    )
+    _say(summary, f"Extract in {out / 'extract'}, truth in {out / 'truth'}.\n" + _lines(summary))
+
+
+@app.command()
+def check(extract: Extract, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Say what an extract holds, what is at fault in it and what that costs. Writes nothing."""
+    _take(home, json)
+    from features.extract import check as examine
+
+    report = examine(extract)
+    _say(report.to_dict(), report.render())
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def ingest(extract: Extract, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Load an extract into the home. The same extract twice changes nothing."""
+    _take(home, json)
+    from features.ingest import ingest as load
+
+    report = load(extract, _home())
+    _say(report.to_dict(), report.render())
+
+
+@app.command()
+def features(
+    as_of: AsOf,
+    subject: Annotated[Subject, typer.Option("--subject", help="Whose histories.")],
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    engine: Annotated[
+        Engine, typer.Option("--engine", help="fast, or the slow and obvious reference.")
+    ] = Engine.fast,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the histories of offenders, victims or dyads as of T."""
+    _take(home, json)
+    from features.histories import histories
+
+    t = _moment(as_of)
+    frame = histories(_home().require().records(), subject.value, t, engine=engine.value)
+    _write(frame, out)
+    answer = {"as_of": t, "subject": subject.value, "rows": frame.height, "columns": frame.width, "out": out}
+    _say(answer, f"{frame.height:,} rows of {frame.width} columns in {out}.")
+
+
+@app.command()
+def train(
+    until: Annotated[str, typer.Option("--until", help="Use nothing recorded after this date.")],
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fit and calibrate the model on what was known by a date, and make it the one in use if it is the first."""
+    _take(home, json)
+    from models.logistic import train as fit
+
+    summary = fit(_home().path, until=_moment(until), seed=seed)
+    _say(summary, _lines(summary))
+
+
+@app.command()
+def score(
+    as_of: AsOf,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Score every member of the cohort as of T."""
+    _take(home, json)
+    from models.store import champion
+    from risk.looks import record_look
+    from risk.score import FILE_COLUMNS, score_cohort
+
+    place, t = _home(), _moment(as_of)
+    scored = score_cohort(place.require(), champion(place.path), t)
+    frame = scored.frame.select(FILE_COLUMNS)
+    record_look(
+        place.path, "scores", by="command line", persons=frame["person_id"].to_list(), detail=out.name
+    )
+    _write(frame, out)
+    ranked = int(frame["in_scope"].sum())
+    answer = {
+        "as_of": t,
+        "rows": frame.height,
+        "in_scope": ranked,
+        "model": scored.scorer.doc["version"],
+        "out": out,
+    }
+    _say(answer, f"{frame.height:,} persons, {ranked:,} of them ranked, in {out}.")
+
+
+@app.command()
+def publish(as_of: AsOf, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Freeze a priority list as of T. The same T, load and model give the same list."""
+    _take(home, json)
+    from risk.priority import publish as freeze
+
+    made = freeze(_home(), _moment(as_of))
+    _say(made.about(), made.summary())
+
+
+@app.command("list")
+def list_(
+    team: Annotated[
+        str | None, typer.Option("--team", help="A team or a district; the whole force without it.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many places to show.")] = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    list_id: Annotated[
+        str | None, typer.Option("--list", help="A list by its id; the latest without it.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print a published list, the latest unless told otherwise. The look is logged."""
+    _take(home, json)
+    from risk.priority import read_list, shown
+
+    from api.printing import list_as_csv, list_as_dict, print_list
+    from risk.looks import record_look
+
+    place = _home()
+    view = shown(read_list(place, list_id), place, team=team, top=top)
+    record_look(
+        place.path,
+        "list",
+        by="command line",
+        persons=view.persons(),
+        list_id=view.published.list_id,
+        detail=view.team_name,
+    )
+    if OPTIONS.json or format is Format.json:
+        typer.echo(_as_json(list_as_dict(view)))
+    elif format is Format.csv:
+        typer.echo(list_as_csv(view), nl=False)
+    else:
+        print_list(view)
+
+
+@app.command()
+def evaluate(
+    as_of: Annotated[
+        str, typer.Option("--as-of", help="The last T; its outcomes must be complete in the records.")
+    ],
+    points: Annotated[
+        int, typer.Option("--points", min=1, help="Monthly T up to and including the last.")
+    ] = 6,
+    truth: Annotated[Path | None, typer.Option("--truth", help="A simulated force's truth folder.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put the model beside the rules it must beat, at several T."""
+    _take(home, json)
+    from models.evaluate import evaluate as judge
+
+    moments = monthly(_moment(as_of), points)
+    tables = judge(_home().path, moments, truth)
+    _say(tables, _tables(tables))
+
+
+@app.command()
+def report(
+    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write.")] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the analyst's report of the model in use."""
+    _take(home, json)
+    from models.report import write_report
+
+    path = write_report(_home().path, None, out)
+    _say({"report": path}, f"Report in {path}.")
+
+
+@app.command()
+def serve(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    host: Annotated[str, typer.Option("--host", help="Loopback only until there is sign-in.")] = "127.0.0.1",
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Serve lists, persons and sheets on this machine alone."""
+    _take(home, json)
+    from api.serving import run
+
+    run(_home(), host=host, port=port, say=_note)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", help="Folder for the simulated force and its home.")] = Path(
+        "demo"
+    ),
+    events_per_year: Annotated[int, typer.Option("--events-per-year", min=1)] = 6000,
+    years: Annotated[int, typer.Option("--years", min=2)] = 4,
+    seed: Annotated[int, typer.Option("--seed")] = 1,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Begin again from nothing.")] = False,
+    serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the pages at the end.")] = True,
+    json: JsonOption = False,
+) -> None:
+    """Everything, with a force that never was: simulate, ingest, train, score, publish, serve."""
+    _take(None, json)
+    from api.demo import Demo
+    from api.serving import run
+
+    show = Demo(out, events_per_year=events_per_year, years=years, seed=seed, say=_note)
+    done = show.build(fresh=fresh)
+    if OPTIONS.json or not serve:
+        _say(done, _lines(done))
+    if serve:
+        run(show.home, host="127.0.0.1", port=port, say=_note)
+
+
+@convert_app.command("broward")
+def convert_broward(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the Broward tables.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the extract.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Broward County (Florida) jail records: a worked example of mapping a foreign system."""
+    _take(home, json)
+    from features.convert.broward import convert
+
+    summary = convert(folder, out)
+    _say(summary, f"Extract in {out}.\n" + _lines(summary))
+
+
+# --- helpers -----------------------------------------------------------------------------------------------
+
+
+def monthly(last: datetime, points: int) -> list[datetime]:
+    """``points`` monthly moments up to ``last``, oldest first, each at 06:00 London on a day the month has."""
+    from features.clocks import parse_as_of
+
+    moments = []
+    for back in range(points - 1, -1, -1):
+        year, month = divmod(last.year * 12 + last.month - 1 - back, 12)
+        day = min(last.day, 28) if back else last.day
+        moments.append(parse_as_of(f"{year:04d}-{month + 1:02d}-{day:02d}") if back else last)
+    return moments
+
+
+def _write(frame: Any, out: Path) -> None:
+    """Write through a temporary file, so that a reader never meets half a table."""
+    if not out.parent.is_dir():
+        raise InputError(
+            f"There is no folder {out.parent}.", where="--out", cure="Make it, or choose another place."
+        )
+    half = out.with_name(f".{out.name}.{os.getpid()}")
+    try:
+        frame.write_parquet(half)
+        half.replace(out)
+    except OSError as fault:
+        half.unlink(missing_ok=True)
+        raise InputError(
+            f"{out} cannot be written: {fault.strerror}.", where="--out", cure="Choose another place."
+        ) from fault
+
+
+def _lines(answer: Mapping[str, Any]) -> str:
+    """Facts as aligned lines, nested ones as JSON."""
+    width = max((len(name) for name in answer), default=0)
+    rows = []
+    for name, value in answer.items():
+        text = value if isinstance(value, str) else json.dumps(value, default=_plain, ensure_ascii=False)
+        rows.append(f"{name.replace('_', ' '):<{width}}  {text}")
+    return "\n".join(rows)
+
+
+def _tables(tables: Mapping[str, Any]) -> str:
+    """Every table of an evaluation, as text."""
+    parts = []
+    for name, table in tables.items():
+        if isinstance(table, list) and table and isinstance(table[0], Mapping):
+            parts.append(f"{name}\n{_grid(table)}")
+        else:
+            parts.append(f"{name}: {table if isinstance(table, str) else json.dumps(table, default=_plain)}")
+    return "\n\n".join(parts)
+
+
+def _grid(rows: list[Mapping[str, Any]]) -> str:
+    names = list(rows[0])
+    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(_plain(value)) if isinstance(value, datetime) else str(value)
+
+
+# --- the way in and the ways out ---------------------------------------------------------------------------
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Entry point of the ``doorstep`` command; always leaves by ``SystemExit`` with 0, 1 or 2."""
+    raise SystemExit(run_command(sys.argv[1:] if argv is None else argv))
+
+
+def run_command(argv: list[str]) -> int:
+    """Run one command line and return its exit code; every fault is told in one clear message."""
+    OPTIONS.home, OPTIONS.json = DEFAULT_HOME, False
+    try:
+        result = app(args=argv, prog_name="doorstep", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except typer.Exit as leave:
+        return leave.exit_code
+    except (typer.Abort, KeyboardInterrupt):
+        return _tell("Stopped.", "", "", 130, "--json" in argv)
+    except typer.TyperException as fault:
+        what = fault.format_message() or "Which command?"
+        return _tell(what, "command line", "doorstep --help lists the commands.", BAD_INPUT, "--json" in argv)
+    except DoorstepError as fault:
+        return _tell(fault.what, fault.where, fault.cure, fault.exit_code, OPTIONS.json or "--json" in argv)
+    except BrokenPipeError:  # the reader of our output went away, such as `doorstep list | head`
+        sys.stderr.close()
+        return 0
+    except Exception as fault:
+        cure = f"What went wrong is in {_log_fault(argv, fault)}; nothing of a person is in it."
+        what = f"Doorstep failed ({type(fault).__name__}). This is our fault, not yours."
+        return _tell(what, " ".join(argv[:1]), cure, OUR_FAULT, OPTIONS.json or "--json" in argv)
+
+
+def _tell(what: str, where: str, cure: str, code: int, as_json: bool) -> int:
+    if as_json:
+        typer.echo(_as_json({"error": {"what": what, "where": where, "cure": cure, "exit_code": code}}))
+    else:
+        lines = [f"Error: {what}", f"Where: {where}" if where else "", f"Cure:  {cure}" if cure else ""]
+        typer.echo("\n".join(line for line in lines if line), err=True)
+    return code
+
+
+def _log_fault(argv: list[str], fault: BaseException) -> Path:
+    """Write the traceback without values: file, line and function of each frame and the type of the error.
+
+    The message of an unexpected error may quote a row, so it is left out; set DOORSTEP_DEBUG=1 to see it on screen.
+    """
+    folder = OPTIONS.home if OPTIONS.home.is_dir() else Path.cwd()
+    now = datetime.now(UTC)
+    frames = traceback.extract_tb(fault.__traceback__)
+    lines = [f"{now.isoformat()} doorstep {argv[0] if argv else ''}", *(_frame(f) for f in frames)]
+    cause = fault.__cause__ or fault.__context__
+    lines += [type(fault).__name__, f"because of {type(cause).__name__}" if cause else ""]
+    if os.environ.get("DOORSTEP_DEBUG"):
+        traceback.print_exception(fault)
+    path = folder / "doorstep-errors.log"
+    try:
+        with path.open("a", encoding="utf-8") as log:
+            log.write("\n".join(line for line in lines if line) + "\n\n")
+    except OSError:
+        typer.echo("\n".join(lines), err=True)
+    return path
+
+
+def _frame(frame: traceback.FrameSummary) -> str:
+    return f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line or ''}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Who is on the list, why, and what the records say now: scores to sentences, lists, sheets and networks."""

@@ -1,0 +1,121 @@
+"""The one way to a score: the nightly list, a person asked for live and an analyst's file all come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import polars as pl
+from features.cohort import cohort
+from features.histories import histories
+from features.home import Load
+from features.records import Records
+
+from features.errors import InputError
+from models.scorer import Scorer
+
+# What a list row or a person page says beside the score, whether or not the model uses it.
+SHOWN = (
+    "domestic_events_30d",
+    "domestic_events_90d",
+    "domestic_events_365d",
+    "harm_days_365d",
+    "days_since_domestic",
+    "distinct_victims_1095d",
+)
+NOT_IN_COHORT = frozenset({"under 18", "known to have died"})  # shown apart, never scored
+SCORES = ("p_serious", "p_any", "expected_harm")
+FILE_COLUMNS = (
+    "person_id",
+    "expected_harm",
+    "p_serious",
+    "p_any",
+    "rank",
+    "in_scope",
+    "out_of_scope_reason",
+)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """The persons of a cohort with their scores as of T.
+
+    ``frame``: person_id, expected_harm (harm days in the horizon), p_serious, p_any, rank, count_365, count_rank and
+    the cohort's columns; sorted by person_id. ``rank`` is 1 for the most expected harm among those in scope; of
+    equals the greater p_serious, then the smaller person_id, comes first; null for those out of scope, and for all
+    when only some persons were asked for. ``count_rank`` ranks by domestic events in 365 days; equals share the
+    best place. Persons under 18 or known to have died have no score.
+    """
+
+    as_of: datetime
+    load_id: str
+    scorer: Scorer
+    frame: pl.DataFrame
+    features: pl.DataFrame
+
+    def contributions(self, person_ids: Iterable[str] | None = None) -> pl.DataFrame:
+        """What each column adds to the log-odds of serious harm: person_id, column, value, contribution."""
+        features = self.features
+        if person_ids is not None:
+            features = features.filter(pl.col("person_id").is_in(list(person_ids)))
+        return self.scorer.contributions(features)
+
+
+def score_cohort(
+    load: Load, doc: Mapping[str, Any], t: datetime, person_ids: Iterable[str] | None = None
+) -> Scored:
+    """Score the cohort as of T, or only some of its persons, with the model ``doc``.
+
+    Scores of one person asked for alone equal those of the batch to the bit: the same histories, the same scorer.
+    Raises InputError when T is later than now.
+    """
+    return score_records(load.records(), doc, t, person_ids)
+
+
+def score_records(
+    records: Records, doc: Mapping[str, Any], t: datetime, person_ids: Iterable[str] | None = None
+) -> Scored:
+    """``score_cohort`` on a record store."""
+    refuse_future(t)
+    scorer = Scorer(doc)
+    members = cohort(records, t)
+    if person_ids is not None:
+        members = members.filter(pl.col("person_id").is_in(list(person_ids)))
+    columns = list(dict.fromkeys([*scorer.columns, *SHOWN]))
+    features = histories(records, "offender", t, subjects=members.select("person_id"), columns=columns)
+    scores = scorer.score(features).select("person_id", *SCORES)
+    counts = features.select(
+        "person_id", count_365=pl.col("domestic_events_365d").fill_null(0).cast(pl.Int64)
+    )
+    frame = members.join(scores, on="person_id", how="left").join(counts, on="person_id", how="left")
+    scored = ~pl.col("out_of_scope_reason").is_in(list(NOT_IN_COHORT)).fill_null(False)
+    frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in SCORES)
+    return Scored(t, records.load_id, scorer, _ranked(frame, whole=person_ids is None), features)
+
+
+def _ranked(frame: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
+    if not whole:
+        nothing = pl.lit(None, dtype=pl.Int64)
+        return frame.sort("person_id").with_columns(rank=nothing, count_rank=nothing)
+    order = frame.filter("in_scope").sort(
+        ["expected_harm", "p_serious", "person_id"], descending=[True, True, False], nulls_last=True
+    )
+    ranks = order.select(
+        "person_id",
+        rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64),
+        count_rank=pl.col("count_365").rank("min", descending=True).cast(pl.Int64),
+    )
+    return frame.join(ranks, on="person_id", how="left").sort("person_id")
+
+
+def refuse_future(t: datetime) -> None:
+    """A score is of what was known at T, so T cannot be later than now."""
+    now = datetime.now(UTC)
+    if t > now:
+        raise InputError(
+            f"As of {t:%Y-%m-%d %H:%M} UTC is in the future; a score says what was known by then.",
+            where="--as-of",
+            cure=f"Give a date up to today, {now:%Y-%m-%d}.",
+        )
