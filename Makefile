@@ -43,6 +43,7 @@ results: install ## the Broward table, from the public data
 
 docs: install    ## write the generated pages again
 	$(BIN)/python -m features.catalogue
+	$(BIN)/python -m features.contract
 
 clean:           ## remove the environment and the demo
 	rm -rf $(VENV) demo doorstep-home

@@ -72,14 +72,26 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
     """Run the whole job for one size; return (stage, cost, peer stage or '')."""
     doorstep = [str(Path(sys.executable).parent / "doorstep"), "--home", str(root / "home")]
     extract, as_of = root / "force" / "extract", "2025-12-01"
-    features = ["features", "--as-of", as_of, "--subject", "offender", "--out", str(root / "features.parquet")]
+    features = [
+        "features",
+        "--as-of",
+        as_of,
+        "--subject",
+        "offender",
+        "--out",
+        str(root / "features.parquet"),
+    ]
     size = ["--events-per-year", str(events), "--years", str(years), "--seed", str(seed)]
     plan: list[tuple[str, list[str], str]] = [
         ("simulate", [*doorstep, "simulate", str(root / "force"), *size], ""),
         ("copy (peer)", [sys.executable, "-c", COPY, str(extract), str(root / "copy")], ""),
         ("check", [*doorstep, "check", str(extract)], "copy (peer)"),
         ("ingest", [*doorstep, "ingest", str(extract)], "copy (peer)"),
-        ("duckdb (peer)", [sys.executable, "-c", DUCKDB, str(extract), as_of, str(root / "peer.parquet")], ""),
+        (
+            "duckdb (peer)",
+            [sys.executable, "-c", DUCKDB, str(extract), as_of, str(root / "peer.parquet")],
+            "",
+        ),
         ("features", [*doorstep, *features], "duckdb (peer)"),
         ("train", [*doorstep, "train", "--until", as_of], ""),
         ("score", [*doorstep, "score", "--as-of", as_of, "--out", str(root / "score.parquet")], ""),
@@ -95,13 +107,21 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
 
 def main() -> None:
     """Print one table of every stage at every size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 40_000, 160_000], metavar="EVENTS_PER_YEAR")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[10_000, 40_000, 160_000], metavar="EVENTS_PER_YEAR"
+    )
     parser.add_argument("--years", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it (default: a temporary one)")
+    parser.add_argument(
+        "--keep", type=Path, help="work in this folder and leave it (default: a temporary one)"
+    )
     args = parser.parse_args()
-    print(f"{'events a year':>13} {'stage':<14} {'seconds':>8} {'peak MB':>8} {'time / peer':>12} {'memory / peer':>14}")
+    print(
+        f"{'events a year':>13} {'stage':<14} {'seconds':>8} {'peak MB':>8} {'time / peer':>12} {'memory / peer':>14}"
+    )
     for events in args.sizes:
         root = (args.keep or Path(tempfile.mkdtemp(prefix="doorstep-bench-"))) / str(events)
         shutil.rmtree(root, ignore_errors=True)
@@ -109,7 +129,11 @@ def main() -> None:
         costs: dict[str, Cost] = {}
         for name, cost, peer in stages(events, args.years, args.seed, root):
             costs[name] = cost
-            ratios = f"{cost.seconds / costs[peer].seconds:>12.1f} {cost.megabytes / costs[peer].megabytes:>14.1f}" if peer else ""
+            ratios = (
+                f"{cost.seconds / costs[peer].seconds:>12.1f} {cost.megabytes / costs[peer].megabytes:>14.1f}"
+                if peer
+                else ""
+            )
             print(f"{events:>13} {name:<14} {cost.seconds:>8.1f} {cost.megabytes:>8.0f} {ratios}", flush=True)
         if args.keep is None:
             shutil.rmtree(root.parent)

@@ -39,16 +39,22 @@ def test_the_service_set_holds_no_training_library() -> None:
 def test_no_installed_package_but_ours_owns_a_room() -> None:
     owners = importlib.metadata.packages_distributions()
     for room in ROOMS:
-        assert set(owners.get(room, ["doorstep"])) <= {"doorstep"}, f"{room} is also installed by {owners[room]}"
+        assert set(owners.get(room, ["doorstep"])) <= {"doorstep"}, (
+            f"{room} is also installed by {owners[room]}"
+        )
 
 
 def test_the_wheel_is_the_four_rooms() -> None:
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    assert sorted(config["tool"]["setuptools"]["packages"]["find"]["include"]) == sorted(f"{r}*" for r in ROOMS)
+    assert sorted(config["tool"]["setuptools"]["packages"]["find"]["include"]) == sorted(
+        f"{r}*" for r in ROOMS
+    )
 
 
 def test_nothing_unpickles_and_no_path_of_a_machine_is_committed() -> None:
-    wrong = re.compile(r"(?m)^\s*(import pickle|from pickle|import joblib)|joblib\.load|pickle\.loads?\(|(?<![\w.])eval\(")
+    wrong = re.compile(
+        r"(?m)^\s*(import pickle|from pickle|import joblib)|joblib\.load|pickle\.loads?\(|(?<![\w.])eval\("
+    )
     for path in tracked("*.py"):
         if path.name != Path(__file__).name:
             assert not wrong.search(path.read_text()), f"{path.relative_to(ROOT)} unpickles or evaluates"
@@ -66,5 +72,7 @@ def test_nobody_is_called_low_risk() -> None:
 
 
 def test_modules_tell_one_story_each() -> None:
-    long = {str(p.relative_to(ROOT)): n for p in tracked("*.py") if (n := len(p.read_text().splitlines())) > 500}
+    long = {
+        str(p.relative_to(ROOT)): n for p in tracked("*.py") if (n := len(p.read_text().splitlines())) > 500
+    }
     assert not long, f"over 500 lines: {long}"
