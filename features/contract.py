@@ -16,23 +16,27 @@ PAGE = Path(__file__).parent.parent / "docs" / "records-extract.md"
 INTRODUCTION = """\
 # The records extract
 
-What a force hands over: a folder with one file a table, `TABLE.parquet` or `TABLE.csv` (UTF-8, a header row). Try it
-with `doorstep check FOLDER`, which writes nothing and says what is wrong, where, and what that costs.
+What a force hands over: a folder with one file a table, `TABLE.parquet` or `TABLE.csv` (UTF-8, a header
+row). Try it with `doorstep check FOLDER`, which writes nothing and says what is wrong, where, and what
+that costs.
 
-- The tables {required} are required. Of the rest, leave out what you do not have: it is reported once and the features
-  that need it are left out by name. Nothing is made up in its place.
-- **Bold** columns are required. A fault in one puts the row in quarantine; a fault elsewhere blanks the cell. Both are
-  logged with table, line, column and value, and the counts add up to the rows read.
+- The tables {required} are required. Of the rest, leave out what you do not have: it is reported once
+  and the features that need it are left out by name. Nothing is made up in its place.
+- **Bold** columns are required. A fault in one puts the row in quarantine; a fault elsewhere blanks the
+  cell. Both are logged with table, line, column and value, and the counts add up to the rows read.
 - Identifiers are text, compared as they are. A list in a CSV cell is a JSON array.
-- Times are ISO 8601. Without a zone they are London time (the autumn hour that comes twice is the first; an hour the
-  spring skips moves forward; both are counted). A date alone is the last second of that day.
-- Any table may carry `recorded_at` (when the row was first entered) and `withdrawn` (true or false). A correction is a
-  further row with the same key and a later `recorded_at`; `withdrawn` ends the key from that row's `recorded_at`.
-- A column marked *clock: x* was filled in later and counts only from the time in `x`; without it, it feeds nothing.
-- † is the row's own time. As of T a row is there only when its own time and its `recorded_at` have both passed.
+- Times are ISO 8601. Without a zone they are London time (the autumn hour that comes twice is the first;
+  an hour the spring skips moves forward; both are counted). A date alone is the last second of that day.
+- Any table may carry `recorded_at` (when the row was first entered) and `withdrawn` (true or false). A
+  correction is a further row with the same key and a later `recorded_at`; `withdrawn` ends the key from
+  that row's `recorded_at`.
+- A column marked *clock: x* was filled in later and counts only from the time in `x`; without it, it
+  feeds nothing.
+- † is the row's own time. As of T a row is there only when its own time and its `recorded_at` have both
+  passed.
 - Columns we do not know are ignored and listed.
-- `extract.json` beside the tables may say `{{"nature": "simulated"}}` or `"public"`; without it the extract is taken to
-  hold a force's own persons.
+- `extract.json` beside the tables may say `{{"nature": "simulated"}}` or `"public"`; without it the
+  extract is taken to hold a force's own persons.
 """
 
 KINDS = {
