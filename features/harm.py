@@ -151,7 +151,7 @@ class HarmScheme:
         object.__setattr__(self, "titles", {title: i for i, title in enumerate(titles)})
 
     def provenance(self) -> dict[str, str]:
-        """What a score carries to be reproduced: scheme, edition, source, data digest, list of serious harm."""
+        """What a score carries to be reproduced: scheme, edition, source, data digest, serious harm."""
         return {
             "scheme": self.scheme,
             "edition": self.edition,

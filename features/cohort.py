@@ -1,0 +1,136 @@
+"""The cohort at T: who is scored, who stands apart, and why.
+
+Everyone who, as known at T, is a suspect in a domestic event of the last three years is in the frame that
+:func:`cohort` returns. Who has died, is under 18, or is held with no release expected soon stays in it with
+the reason, so that a list can show them apart; nobody is dropped. Restricted persons are not in the record
+store at all.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from features.asof import as_of
+from features.records import Records
+
+OUTCOMES = Path(__file__).parent / "data" / "outcomes.toml"
+LONDON = ZoneInfo("Europe/London")
+INSTANT = pl.Datetime("us", "UTC")
+
+DIED, UNDER_AGE, HELD = "known to have died", "under 18", "in prison or on remand"
+
+COHORT: dict[str, pl.DataType] = {
+    "person_id": pl.String(),
+    "in_scope": pl.Boolean(),
+    "out_of_scope_reason": pl.String(),
+    "age_unknown": pl.Boolean(),
+    "active_365": pl.Boolean(),
+    "first_time": pl.Boolean(),
+    "release_due": INSTANT,
+}
+
+
+@cache
+def settings() -> dict[str, Any]:
+    """The windows, horizons and thresholds of data/outcomes.toml."""
+    with OUTCOMES.open("rb") as file:
+        return tomllib.load(file)
+
+
+def suspects(records: Records, t: datetime) -> pl.DataFrame:
+    """Who is a suspect in what, as known at T: event_id, person_id, each pair once.
+
+    A suspect of an event has an involvement with that role, or is named by one of its offences. Only events
+    known at T count.
+    """
+    involved = as_of(records, "involvement", t).filter(pl.col("role") == "suspect")
+    named = as_of(records, "offence", t).filter(pl.col("suspect_id").is_not_null())
+    pairs = pl.concat(
+        [involved.select("event_id", "person_id"), named.select("event_id", person_id="suspect_id")]
+    ).unique()
+    return pairs.join(as_of(records, "event", t).select("event_id"), on="event_id", how="semi")
+
+
+def held_at(records: Records, t: datetime) -> pl.DataFrame:
+    """Persons in prison or on remand at T: person_id, release_due, due_soon.
+
+    ``release_due`` is the last expected end of the person's current spells, null when one of them has none;
+    ``due_soon`` says that every one of them is expected to end within 28 days of T (or was by now).
+    """
+    rule = settings()["cohort"]
+    soon = pl.lit(t + timedelta(days=rule["release_within_days"])).cast(INSTANT)
+    spells = as_of(records, "spell", t).filter(
+        pl.col("state").is_in(rule["custody_states"]) & pl.col("ended_on").is_null()
+    )
+    end = pl.col("expected_end")
+    return spells.group_by("person_id").agg(
+        pl.when(end.is_not_null().all()).then(end.max()).alias("release_due"),
+        (end.is_not_null() & (end <= soon)).all().alias("due_soon"),
+    )
+
+
+def cohort(records: Records, t: datetime) -> pl.DataFrame:
+    """Everyone who could be scored at T, one row a person, sorted by person_id.
+
+    Columns: ``person_id``; ``in_scope``; ``out_of_scope_reason`` (null when in scope); ``age_unknown`` (no
+    birth date known: kept and flagged); ``active_365`` (a domestic event as suspect in the last 365 days);
+    ``first_time`` (one domestic event as suspect known at T in all); ``release_due`` (expected end of a
+    current prison or remand spell, whether or not it is soon). Uses nothing recorded after T; empty when
+    there is nothing yet.
+    """
+    rule = settings()["cohort"]
+    frame = (
+        suspects(records, t)
+        .join(_domestic_events(records, t), on="event_id")
+        .group_by("person_id")
+        .agg(
+            pl.col("occurred_at").max().alias("last_at"),
+            (pl.len() == 1).alias("first_time"),
+        )
+        .filter(pl.col("last_at") > pl.lit(t - timedelta(days=rule["lookback_days"])).cast(INSTANT))
+        .with_columns(
+            (pl.col("last_at") > pl.lit(t - timedelta(days=rule["active_days"])).cast(INSTANT)).alias(
+                "active_365"
+            )
+        )
+    )
+    person = as_of(records, "person", t).select("person_id", "date_of_birth", "deceased_on")
+    frame = frame.join(person, on="person_id", how="left").join(
+        held_at(records, t), on="person_id", how="left"
+    )
+    reason = (
+        pl.when(pl.col("deceased_on").is_not_null())
+        .then(pl.lit(DIED))
+        .when(_age_at(t) < rule["adult_years"])
+        .then(pl.lit(UNDER_AGE))
+        .when(pl.col("due_soon").eq(False))
+        .then(pl.lit(HELD))
+    )
+    return (
+        frame.with_columns(reason.cast(pl.String).alias("out_of_scope_reason"))
+        .with_columns(
+            pl.col("out_of_scope_reason").is_null().alias("in_scope"),
+            pl.col("date_of_birth").is_null().alias("age_unknown"),
+        )
+        .select(pl.col(name).cast(dtype) for name, dtype in COHORT.items())
+        .sort("person_id")
+    )
+
+
+def _domestic_events(records: Records, t: datetime) -> pl.DataFrame:
+    return as_of(records, "event", t).filter(pl.col("domestic") == "Y").select("event_id", "occurred_at")
+
+
+def _age_at(t: datetime) -> pl.Expr:
+    """Whole years on the London day of T; someone born on 29 February comes of age on 1 March."""
+    day = t.astimezone(LONDON).date()
+    birth = pl.col("date_of_birth")
+    before = (birth.dt.month() > day.month) | ((birth.dt.month() == day.month) & (birth.dt.day() > day.day))
+    return pl.lit(day.year) - birth.dt.year().cast(pl.Int32) - before.cast(pl.Int32)
