@@ -1,4 +1,4 @@
-"""The repository itself: pinned without addresses, four packages that are nobody else's, nothing that must not be here."""
+"""The repository itself: pinned without addresses, four packages of our own, nothing that must not be here."""
 
 from __future__ import annotations
 
