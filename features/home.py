@@ -1,0 +1,87 @@
+"""The home folder: where loads, models and lists live, and which load is current."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError
+from features.records import Records
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load of an extract, never changed once it is there.
+
+    ``nature`` is simulated, public or operational; ``manifest`` is the content of load.json.
+    """
+
+    load_id: str
+    nature: str
+    path: Path
+    manifest: dict[str, Any] = field(repr=False, compare=False)
+
+    @cached_property
+    def _records(self) -> Records:
+        return Records.open(self.path)
+
+    def records(self) -> Records:
+        """The record store, read once."""
+        return self._records
+
+
+@dataclass(frozen=True)
+class Home:
+    """A home folder. It need not exist until something is ingested."""
+
+    path: Path
+
+    @property
+    def loads(self) -> Path:
+        """Where loads are kept, one folder each."""
+        return self.path / "loads"
+
+    @property
+    def pointer(self) -> Path:
+        """The file that names the current load."""
+        return self.path / "current.json"
+
+    def current(self) -> Load | None:
+        """The load that commands work on; None when nothing was ever ingested. InputError when it is damaged."""
+        if not self.pointer.exists():
+            return None
+        try:
+            load_id = json.loads(self.pointer.read_text(encoding="utf-8"))["load_id"]
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise self._damaged("current.json cannot be read.") from problem
+        return self.load(load_id)
+
+    def load(self, load_id: str) -> Load:
+        """A load by its id (a published list names its own); InputError when it is not there."""
+        path = self.loads / load_id
+        try:
+            manifest = json.loads((path / "load.json").read_text(encoding="utf-8"))
+            return Load(load_id, manifest["nature"], path, manifest)
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise self._damaged(f"Load {load_id} is not there or not whole.") from problem
+
+    def require(self) -> Load:
+        """The current load; InputError when nothing is loaded."""
+        load = self.current()
+        if load is None:
+            raise InputError(
+                "Nothing is loaded.",
+                where=str(self.path),
+                cure="Run: doorstep ingest EXTRACT --home DIR (or: make demo).",
+            )
+        return load
+
+    def _damaged(self, what: str) -> InputError:
+        return InputError(
+            what,
+            where=str(self.path),
+            cure="Ingest the extract again; earlier loads in loads/ stay as they are.",
+        )

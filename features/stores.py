@@ -1,0 +1,152 @@
+"""Which store a fact lives in: what a feature may see, what names and finds people, what only an audit may see.
+
+* ``records``: all that a feature, a label or a score may see. No name, place, sex, ethnicity or programme, and
+  nothing that police set going themselves: an event whose source is police_proactive measures deployment.
+* ``identity``: names, places, contacts and plans, for pages and sheets.
+* ``audit``: protected characteristics, programmes and police-initiated records, for tests of fairness and effect.
+
+A person under restriction (``no_processing``) is in none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from features.clocks import ALWAYS, in_order
+from features.schema import SPECS, UTC_TIME
+
+Tables = dict[str, pl.DataFrame]
+
+PROACTIVE = "police_proactive"
+SPAN = ("known_from", "known_to")
+NOT_IN_RECORDS = {
+    "event": ("address_id", "district", "officer_in_charge"),
+    "order": ("conditions_text",),
+}
+ONLY_IN_RECORDS = {
+    "person": ("person_id", "date_of_birth", "deceased_on", "access"),
+    "call": ("call_id", "received_at", "grade", "caller_role", "victim_id", "suspect_id", "event_id"),
+}
+RECORD_TABLES = (
+    "person", "event", "offence", "involvement", "relationship", "risk_assessment", "custody", "bail",
+    "conviction", "spell", "order", "breach", "marker", "wanted", "call",
+)  # fmt: skip
+IDENTITY_TABLES = (
+    "alias", "address", "residence", "team", "call", "order", "disclosure", "victim_plan", "promise", "contact",
+)  # fmt: skip
+EVENT_PLACE = ("event_id", "address_id", "district", "reference", "officer_in_charge", "response")
+PROTECTED = ("sex", "ethnicity_self", "ethnicity_observed")
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The three stores and what the split took out: ``restricted_persons``, ``restricted_rows`` by table."""
+
+    records: Tables
+    identity: Tables
+    audit: Tables
+    restricted_persons: int
+    restricted_rows: dict[str, int]
+
+
+def split(tables: Mapping[str, pl.DataFrame]) -> Stores:
+    """Canonical tables -> the three stores (shape of each: module text and docs/records.md)."""
+    restricted = restricted_persons(tables["person"])
+    taken: dict[str, int] = {}
+    free: Tables = {}
+    for name, frame in tables.items():
+        free[name] = without_restricted(name, frame, restricted)
+        if lost := frame.height - free[name].height:
+            taken[name] = lost
+
+    records: Tables = {}
+    audit: Tables = {
+        "person_protected": free["person"].select("person_id", *PROTECTED, *SPAN),
+        "intervention": free["intervention"],
+    }
+    spans = proactive_spans(free["event"])
+    for name in RECORD_TABLES:
+        seen, audit_part = _apart(name, free[name], spans)
+        if name in ("event", "breach") or "event_id" in SPECS[name].dtypes:
+            audit[f"proactive_{name}"] = audit_part
+        if name == "event":
+            place = seen.select(*EVENT_PLACE, *SPAN)
+        keep = ONLY_IN_RECORDS.get(name, tuple(SPECS[name].dtypes))
+        hidden = NOT_IN_RECORDS.get(name, ())
+        records[name] = seen.select(*(c for c in keep if c not in hidden), *SPAN)
+
+    identity: Tables = {"person": free["person"].drop("ethnicity_self", "ethnicity_observed")}
+    identity |= {name: free[name] for name in IDENTITY_TABLES}
+    identity["event_place"] = place
+    return Stores(records, identity, audit, restricted.len(), taken)
+
+
+def restricted_persons(person: pl.DataFrame) -> pl.Series:
+    """person_id whose newest version carries no_processing. Restriction is lawful at every T, so no clock."""
+    newest = person.sort("person_id", "known_from").unique("person_id", keep="last", maintain_order=True)
+    return newest.filter(pl.col("no_processing").fill_null(False))["person_id"]
+
+
+def without_restricted(name: str, frame: pl.DataFrame, restricted: pl.Series) -> pl.DataFrame:
+    """Take out the rows that are about a restricted person and blank the other pointers to one."""
+    spec = SPECS[name]
+    if restricted.is_empty():
+        return frame
+    gone = restricted.implode()
+    about = ["person_id"] if name == "person" else list(spec.subjects)
+    for column in about:
+        frame = frame.filter(~pl.col(column).is_in(gone).fill_null(False))
+    pointers = [c for c, (table, _) in spec.parents.items() if table == "person" and c not in about]
+    if not pointers:
+        return frame
+    blanked = frame.with_columns(pl.when(~pl.col(c).is_in(gone)).then(pl.col(c)).alias(c) for c in pointers)
+    # Two rows told apart only by whom they named are now one.
+    return blanked.unique([*spec.key, "known_from"], keep="first", maintain_order=True)
+
+
+def proactive_spans(event: pl.DataFrame) -> pl.DataFrame:
+    """event_id, span_from, span_to, proactive: the stretches of an event's knowledge, for events that were ever
+    police-initiated. A source corrected later moves the event only from then on, so that no later edit changes
+    what was seen at T."""
+    ever = event.filter(pl.col("source") == PROACTIVE)["event_id"].unique()
+    stretch = (
+        event.filter(pl.col("event_id").is_in(ever.implode()))
+        .select("event_id", "known_from", proactive=(pl.col("source") == PROACTIVE).fill_null(False))
+        .sort("event_id", "known_from")
+        .with_columns(before=pl.col("proactive").shift(1).over("event_id"))
+        .filter(pl.col("before").is_null() | (pl.col("before") != pl.col("proactive")))
+    )
+    return stretch.select(
+        "event_id",
+        "proactive",
+        span_from=pl.when(pl.col("before").is_null())
+        .then(pl.lit(ALWAYS, dtype=UTC_TIME))
+        .otherwise(pl.col("known_from")),
+        span_to=pl.col("known_from").shift(-1).over("event_id"),
+    )
+
+
+def _apart(name: str, frame: pl.DataFrame, spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(what a feature may see, what police set going) of one table."""
+    if name == "breach":
+        proactive = (pl.col("source") == PROACTIVE).fill_null(False)
+        return frame.filter(~proactive), frame.filter(proactive)
+    if "event_id" not in frame.columns or spans.is_empty():
+        return frame, frame.clear()
+    touched = pl.col("event_id").is_in(spans["event_id"].unique().implode()).fill_null(False)
+    cut = (
+        frame.filter(touched)
+        .join(spans, on="event_id", how="left", maintain_order="left_right")
+        .with_columns(
+            known_from=pl.max_horizontal("known_from", "span_from"),
+            known_to=pl.min_horizontal("known_to", "span_to"),
+        )
+        .filter(pl.col("known_to").is_null() | (pl.col("known_from") < pl.col("known_to")))
+    )
+    own = cut.filter("proactive").select(frame.columns)
+    seen = pl.concat([frame.filter(~touched), cut.filter(~pl.col("proactive")).select(frame.columns)])
+    spec = SPECS[name]
+    return in_order(spec, seen), in_order(spec, own)
