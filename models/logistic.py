@@ -1,0 +1,369 @@
+"""Train the elastic-net logistic: temporal test first, then the final fit on everything known by ``until``.
+
+The temporal test answers "had we trained at U, how would the list have done after U?": a model is made as it would
+have been at U, with the labels complete by U and the reporting delay known at U, and judged at U and later dates
+whose outcomes are complete by ``until``. No training row's label window reaches past U, so that nothing the test
+counts has been learnt from. The model that is kept is then fitted on all label-complete dates.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from features.errors import InputError
+from features.harm import load_scheme
+from features.home import Home
+from features.records import Records
+from models import compare, fitting, settings, store
+from models.dataset import Columns, Progress, Source, label_grid, model_columns, training_rows
+from models.scorer import FORMAT
+
+LIBRARIES = ("polars", "numpy", "scikit-learn", "scipy")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training run made: the document as saved, its results tables, whether it became the model in use."""
+
+    doc: dict[str, Any]
+    results: dict[str, Any] | None
+    alias: str
+    run_id: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain facts for ``--json``."""
+        facts = {k: self.doc[k] for k in ("version", "seed", "training", "harm_parts", "notes")}
+        return {**facts, "alias": self.alias, "mlflow_run": self.run_id, "temporal_test": self.results}
+
+    def render(self) -> str:
+        """A few lines for the terminal."""
+        training = self.doc["training"]
+        lines = [
+            f"model {self.doc['version']} ({self.alias}), trained until {training['until']}",
+            f"  {training['dates'][0]} ... {training['dates'][-1]}: {len(training['dates'])} dates, "
+            f"{training['persons']} persons, {training['rows']} rows; base rate {training['base_rate']:.4f}",
+            f"  {training['terms']} terms, {training['nonzero']} not zero; signs as declared "
+            f"{training['signs_agree']} of {training['signs_checked']}",
+        ]
+        if self.results:
+            lines += [
+                f"  test, {row['score']:<10} AUC {_show(row['auc'])}  harm at 1 % {_show(row['capture_1pc'])}"
+                f"  PPV at 100 {_show(row['ppv_100'])}"
+                for row in self.results["ranking"]
+                if row["t"] == "pooled" and row["cohort"] == "all" and not row["score"].startswith("without")
+            ]
+        return "\n".join(lines + [f"  note: {note}" for note in self.doc["notes"]])
+
+
+def _show(value: float | None) -> str:
+    return "  -  " if value is None else f"{value:.3f}"
+
+
+def train(
+    home: Home,
+    until: datetime,
+    seed: int = 1,
+    *,
+    health_authorised_by: str | None = None,
+    health_reason: str | None = None,
+    progress: Progress | None = None,
+    track: bool = True,
+) -> Trained:
+    """Train on the home's current load with nothing recorded after ``until``; save, track, alias.
+
+    Writes ``models/<version>/model.json`` and its manifest, logs an MLflow run (``track``), and makes the model the
+    champion when there is none, else a challenger. ``health_authorised_by`` and ``health_reason`` admit health
+    markers; both are recorded in the document. Raises InputError when no date has complete outcomes, nothing at all
+    was recorded in them, or no column varies.
+    """
+    authorisation = _authorisation(health_authorised_by, health_reason)
+    load = home.require()
+    records = load.records()
+    home_path = Path(home.path)
+    effective, notes = known_until(records, until)
+    results = temporal_test(records, effective, seed, home_path, authorisation, progress)
+    if results is None:
+        notes.append("no temporal test: too few label-complete dates before the newest ones")
+    doc = fit_until(records, effective, seed, home_path, authorisation, progress)
+    doc["notes"] = notes + doc["notes"]
+    doc["load"] = {"load_id": load.load_id, "nature": load.nature, "manifest": _manifest_hash(load.manifest)}
+    doc["temporal_test"] = None if results is None else _summary(results)
+    saved = store.save(home_path, doc, {"made_at": datetime.now(UTC).isoformat(timespec="seconds")})
+    first = store.champion_version(home_path) is None
+    if first:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        store.point_champion(home_path, saved["version"], "train", "first model: there was no champion", now)
+    in_use = store.champion_version(home_path) == saved["version"]
+    alias = "champion" if in_use else "challenger"
+    if results is not None:
+        store.write_atomic(
+            home_path / "models" / saved["version"] / "temporal_test.json", store.canonical_bytes(results)
+        )
+    run_id = None
+    if track:
+        from models.tracking import log_training
+
+        run_id = log_training(home_path, saved, results, alias)
+    return Trained(saved, results, alias, run_id)
+
+
+def _authorisation(by: str | None, reason: str | None) -> dict[str, Any] | None:
+    if by is None and reason is None:
+        return None
+    if not (by or "").strip() or not (reason or "").strip():
+        raise InputError(
+            "Health markers are used only when a named person authorises it and says why.",
+            where="health authorisation",
+            cure="Give both a name and a reason, or neither.",
+        )
+    return {"by": by, "reason": reason}
+
+
+def _manifest_hash(manifest: Mapping[str, Any]) -> str:
+    return store.sha256(store.canonical_bytes(_plain(manifest)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
+
+
+def known_until(records: Records, until: datetime) -> tuple[datetime, list[str]]:
+    """``until``, or the last moment recorded by then when the records stop earlier: outcomes that no one has entered
+    yet must not be taken for outcomes that did not happen."""
+    last = last_known(records, until)
+    if last is None:
+        raise InputError(
+            f"Nothing was recorded by {until:%Y-%m-%d %H:%M} UTC.",
+            where="train --until",
+            cure="Choose a later date.",
+        )
+    if until - last <= timedelta(days=7):
+        return until, []
+    note = f"the records known by then stop at {last:%Y-%m-%d}: outcomes are complete only as far as that"
+    return last, [note]
+
+
+def last_known(records: Records, until: datetime | None = None) -> datetime | None:
+    """The latest moment at which any event row was entered (by ``until``)."""
+    entered = records.table("event")["known_from"]
+    if until is not None:
+        entered = entered.filter(entered <= until)
+    latest = entered.max()
+    return latest if isinstance(latest, datetime) else None
+
+
+def temporal_test(
+    records: Records,
+    until: datetime,
+    seed: int,
+    home: Path | None,
+    authorisation: Mapping[str, Any] | None,
+    progress: Progress | None,
+    draws: int = 100,
+) -> dict[str, Any] | None:
+    """Figures of the procedure on dates it could not have learnt from, or None when the period is too short."""
+    grid = settings.load("logistic")["grid"]
+    main = int(grid["horizons"][0])
+    source = Source.of(records, until, home, progress)
+    dates = label_grid(records, until, main, source.delay_days)
+    for count in (int(grid["test_dates"]), 3, 1):
+        tests = dates[-count:]
+        if len(tests) < count:
+            continue
+        then = Source.of(records, tests[0], home, progress)
+        if len(label_grid(records, tests[0], main, then.delay_days)) < int(grid["min_fit_dates"]):
+            continue
+        try:
+            doc = fit_until(records, tests[0], seed, home, authorisation, progress)
+        except InputError:
+            continue
+        occasions = [compare.occasion(doc, frame, t) for t, frame in source.frames(tests, "test dates")]
+        out = compare.tables(occasions, doc["training"]["base_rate_newest"], draws, seed)
+        out["how"] = (
+            f"model made as at {tests[0]:%Y-%m-%d} from labels complete by then (newest date "
+            f"{doc['training']['dates'][-1][:10]}), "
+            f"judged at {len(tests)} later dates; no training label reaches past {tests[0]:%Y-%m-%d}"
+        )
+        return out
+    return None
+
+
+def fit_until(
+    records: Records,
+    until: datetime,
+    seed: int,
+    home: Path | None = None,
+    authorisation: Mapping[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The model document (without ``load`` and ``version``) that knowledge up to ``until`` gives."""
+    grid = settings.load("logistic")["grid"]
+    main = int(grid["horizons"][0])
+    source = Source.of(records, until, home, progress)
+    dates = label_grid(records, until, main, source.delay_days)
+    if not dates:
+        first = "the first month that is"
+        raise InputError(
+            f"No as-of date has outcomes complete by {until:%Y-%m-%d}: a date needs {grid['min_history_days']} days of "
+            f"records before it and {main} + {source.delay_days} days after it.",
+            where="train --until",
+            cure=f"Load a longer period, or choose a later date ({first} {grid['min_history_days'] + main} days in).",
+        )
+    columns = model_columns(records.missing, health=authorisation is not None)
+    rows, newest = training_rows(source, dates, list(columns.shapes), seed)
+    doc = document(rows, newest, columns, horizon_days=main, seed=seed)
+    doc["training"] |= {
+        "until": _iso(until),
+        "dates": [_iso(t) for t in dates],
+        "delay_days": source.delay_days,
+    }
+    doc["authorisations"] = {"health": dict(authorisation) if authorisation else None}
+    return doc
+
+
+def _iso(t: datetime) -> str:
+    return t.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def document(
+    rows: pl.DataFrame,
+    newest: pl.DataFrame,
+    columns: Columns,
+    *,
+    horizon_days: int,
+    seed: int,
+    key: str = "person_id",
+) -> dict[str, Any]:
+    """Fit rows of any origin and describe the model as plain data.
+
+    ``rows`` and ``newest`` as ``models.fitting.fit`` takes them; ``columns`` says which columns enter and in what
+    shape. Raises InputError when nothing was recorded after any row, or no column varies.
+    """
+    if not rows.height or not (rows["serious"].any() or rows["other"].any()):
+        raise InputError(
+            "No outcome at all was recorded in the horizon of any row: there is nothing to learn.",
+            where="training outcomes",
+            cure="Load a longer period, or check that events are marked domestic and name their suspects.",
+        )
+    fitted = fitting.fit(rows, newest, columns.shapes, key)
+    if not fitted.terms:
+        raise InputError(
+            "No history column varies between persons: nothing can tell them apart.",
+            where="training features",
+            cure="Check what doorstep check reports as missing from the extract.",
+        )
+    signs = sign_checks(fitted, columns)
+    serious = rows["serious"].fill_null(False).to_numpy()
+    weight = rows["weight"].to_numpy()
+    scheme = load_scheme()
+    coef = np.array([head["coef"] for head in fitted.heads.values()])
+    return {
+        "format": FORMAT,
+        "key": key,
+        "kind": "elastic-net logistic, hurdle harm",
+        "settings": settings.load("logistic")["version"],
+        "rules": settings.load("rules")["version"],
+        "seed": seed,
+        "horizon_days": horizon_days,
+        "code": store.code_version(),
+        "libraries": {"python": platform.python_version(), **{name: installed(name) for name in LIBRARIES}},
+        "harm": {"scheme": scheme.scheme, "edition": scheme.edition},
+        "terms": [term.to_dict() for term in fitted.terms],
+        "heads": fitted.heads,
+        "harm_parts": fitted.harm_parts,
+        "dictionary": dictionary(columns),
+        "signs": signs,
+        "left_out": {
+            **columns.left_out,
+            **dict.fromkeys(fitted.constant, "never varies in the training rows"),
+        },
+        "notes": fitted.notes,
+        "training": {
+            "rows": rows.height,
+            "persons": rows[key].n_unique(),
+            "rows_newest": newest.height,
+            "events": int(serious.sum()),
+            "persons_with_event": int(rows.filter(pl.Series(serious))[key].n_unique()),
+            "base_rate": float(np.average(serious, weights=weight)),
+            "base_rate_newest": float(newest["serious"].fill_null(False).mean() or 0.0),  # type: ignore[arg-type]
+            "sampled": bool((weight != 1.0).any()),
+            "terms": len(fitted.terms),
+            "nonzero": int((coef[0] != 0).sum()),
+            "signs_checked": len(signs),
+            "signs_agree": sum(row["agrees"] for row in signs),
+        },
+    }
+
+
+def dictionary(columns: Columns) -> list[dict[str, Any]]:
+    """The model's excerpt of the data dictionary: what each column is, in plain English."""
+    out = []
+    for name, shape in columns.shapes.items():
+        column = columns.declared.get(name)
+        f = column.feature if column else None
+        out.append(
+            {
+                "column": name,
+                "feature": f.name if f else name,
+                "text": column.text if column else name,
+                "unit": f.unit if f else "",
+                "family": f.family if f else "",
+                "direction": f.direction if f else 0,
+                "sensitive": f.sensitive if f else "",
+                "shape": shape,
+            }
+        )
+    return out
+
+
+def sign_checks(fitted: fitting.Fitted, columns: Columns) -> list[dict[str, Any]]:
+    """Where the main head's coefficients point, against the direction the catalogue declares.
+
+    A decay falls as days since grow, so that its sign is turned round; flags of absence and age hinges are shapes
+    without a declared direction and are not checked.
+    """
+    rows = []
+    for term, value in zip(fitted.terms, fitted.heads["serious"]["coef"], strict=True):
+        column = columns.declared.get(term.column)
+        direction = column.feature.direction if column else 0
+        if value == 0.0 or direction == 0 or term.kind in ("missing", "hinge"):
+            continue
+        sign = int(np.sign(value)) * (-1 if term.kind == "decay" else 1)
+        rows.append(
+            {
+                "term": term.name,
+                "column": term.column,
+                "coef": value,
+                "declared": direction,
+                "found": sign,
+                "agrees": sign == direction,
+            }
+        )
+    return sorted(rows, key=lambda r: (-abs(r["coef"]), r["term"]))
+
+
+def _summary(results: Mapping[str, Any]) -> dict[str, Any]:
+    """The pooled rows of a temporal test, small enough to travel inside the model document."""
+    pooled: Sequence[Mapping[str, Any]] = [
+        r for r in results["ranking"] if r["t"] == "pooled" and r["cohort"] == "all"
+    ]
+    return {
+        "how": results["how"],
+        "ranking": list(pooled),
+        "probability": [r for r in results["probability"] if r["t"] == "pooled"],
+        "harm": results["harm"],
+        "leak_suspect": results["leak_suspect"],
+    }

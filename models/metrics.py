@@ -1,0 +1,173 @@
+"""Figures that judge a ranking or a probability, exact under ties and under person weights.
+
+Every function takes weights, because the bootstrap draws weights for persons instead of rows: one draw, one weight
+per person, the same for all of a person's dates and for every score compared. With weights of one they are the
+plain figures.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from models.scorer import sigmoid
+
+Array = npt.NDArray[np.float64]
+
+
+class Board:
+    """One ranking under one set of weights: tied scores form groups without an order inside, best group first.
+
+    ``score`` one per row; ``weight`` rows x draws (or one per row). Everything is computed from cumulative weights,
+    sorted once.
+    """
+
+    def __init__(self, score: Array, weight: Array) -> None:
+        self.n = len(score)
+        self.weight = weight.reshape(self.n, -1)
+        self.order = np.argsort(-score, kind="stable")
+        ordered = score[self.order]
+        new = np.r_[True, ordered[1:] != ordered[:-1]] if self.n else np.zeros(0, bool)
+        self.starts = np.flatnonzero(new)
+        self.ends = np.r_[self.starts[1:], self.n].astype(np.intp)
+        cumulative = np.cumsum(self.weight[self.order], axis=0)
+        self.upto = cumulative[self.ends - 1] if self.n else np.zeros((0, self.weight.shape[1]))
+        """Weight of each group and all better ones, groups x draws."""
+
+    @property
+    def total(self) -> Array:
+        """Whole weight of each draw."""
+        return self.upto[-1] if self.n else np.zeros(self.weight.shape[1])
+
+    def _sums(self, values: Array, groups: int) -> Array:
+        """Weighted sums of ``values`` in the best ``groups`` groups, groups x draws."""
+        rows = self.order[: self.ends[groups - 1]]
+        return np.add.reduceat(self.weight[rows] * values[rows, None], self.starts[:groups], axis=0)
+
+    def auc(self, positive: Array) -> Array:
+        """Chance that a random positive outranks a random negative, ties counting half; one value a draw, NaN where
+        a class is absent."""
+        if not self.n:
+            return np.full(self.weight.shape[1], np.nan)
+        pos = self._sums(positive, len(self.starts))
+        group = np.diff(self.upto, axis=0, prepend=0.0)
+        neg = group - pos
+        total_pos, total_neg = pos.sum(axis=0), neg.sum(axis=0)
+        below = total_neg - np.cumsum(neg, axis=0)
+        wins = (pos * (below + 0.5 * neg)).sum(axis=0)
+        out = np.full(len(wins), np.nan)
+        both = (total_pos > 0) & (total_neg > 0)
+        out[both] = wins[both] / (total_pos * total_neg)[both]
+        return out
+
+    def top(self, values: Array, share: float) -> tuple[Array, Array]:
+        """Weighted sum of ``values`` over the best ``share`` of the weight, and the weight taken, per draw.
+
+        Where the cut falls inside a group of tied scores its rows share the remaining places: the sum is the exact
+        expectation over all orders of the tied rows, places x mean of the group.
+        """
+        if not self.n:
+            zero = np.zeros(self.weight.shape[1])
+            return zero, zero
+        places = min(share, 1.0) * self.total
+        full = np.flatnonzero((self.upto >= places - 1e-9).all(axis=1))
+        groups = int(full[0]) + 1 if len(full) else len(self.starts)
+        held = np.diff(self.upto[:groups], axis=0, prepend=0.0)
+        taken = np.clip(places - (self.upto[:groups] - held), 0.0, held)
+        fraction = np.divide(taken, held, out=np.zeros_like(held), where=held > 0)
+        return (fraction * self._sums(values, groups)).sum(axis=0), taken.sum(axis=0)
+
+
+def brier(p: Array, y: Array, weight: Array) -> float:
+    """Mean squared error of a probability."""
+    return float(np.average((p - y) ** 2, weights=weight))
+
+
+def logit(p: Array) -> Array:
+    clipped = np.clip(p, 1e-9, 1.0 - 1e-9)
+    return np.log(clipped) - np.log1p(-clipped)
+
+
+def fit_slope(z: Array, y: Array, weight: Array, slope: float | None = None) -> tuple[float, float]:
+    """Intercept and slope of the logistic regression of ``y`` on ``z``, by Newton's method.
+
+    ``slope`` fixes the slope (1 gives calibration in the large). Returns (NaN, NaN) when one class is absent.
+    """
+    total = float(weight.sum())
+    rate = float((weight * y).sum() / total) if total else 0.0
+    if not 0.0 < rate < 1.0:
+        return float("nan"), float("nan")
+    a, b = 0.0, 1.0 if slope is None else slope
+    for _ in range(100):
+        p = sigmoid(a + b * z)
+        g = weight * (y - p)
+        h = weight * p * (1.0 - p)
+        ga, haa = float(g.sum()), float(h.sum())
+        if slope is not None:
+            step_a, step_b = ga / max(haa, 1e-12), 0.0
+        else:
+            gb, hab, hbb = float((g * z).sum()), float((h * z).sum()), float((h * z * z).sum())
+            det = haa * hbb - hab * hab
+            if det <= 1e-12 * max(haa * hbb, 1e-300):  # z does not vary: a slope cannot be told
+                step_a, step_b = ga / max(haa, 1e-12), 0.0
+            else:
+                step_a, step_b = (hbb * ga - hab * gb) / det, (haa * gb - hab * ga) / det
+        limit = max(abs(step_a), abs(step_b)) / 4.0  # a long first step can overshoot when classes are rare
+        if limit > 1.0:
+            step_a, step_b = step_a / limit, step_b / limit
+        a, b = a + step_a, b + step_b
+        if max(abs(step_a), abs(step_b)) < 1e-12:
+            break
+    return float(a), float(b)
+
+
+def calibration(p: Array, y: Array, weight: Array) -> dict[str, float]:
+    """Slope (1 is right), intercept with the slope held at 1 (0 is right), and expected calibration error over ten
+    groups of equal size (0 is right)."""
+    z = logit(p)
+    slope = fit_slope(z, y, weight)[1]
+    intercept = fit_slope(z, y, weight, slope=1.0)[0]
+    table = reliability(p, y, weight)
+    ece = sum(row["share"] * abs(row["mean_p"] - row["observed"]) for row in table)
+    return {"slope": slope, "intercept": intercept, "ece": float(ece)}
+
+
+def reliability(p: Array, y: Array, weight: Array, bins: int = 10) -> list[dict[str, float]]:
+    """Predicted against observed in groups of equal weight by predicted probability (fewer when scores tie)."""
+    order = np.argsort(p, kind="stable")
+    cum = np.cumsum(weight[order])
+    if not len(p) or cum[-1] <= 0:
+        return []
+    index = np.minimum(((cum - 0.5 * weight[order]) / cum[-1] * bins).astype(int), bins - 1)
+    out = []
+    for b in np.unique(index):
+        rows = order[index == b]
+        w = weight[rows]
+        if w.sum() <= 0:
+            continue
+        out.append(
+            {
+                "mean_p": float(np.average(p[rows], weights=w)),
+                "observed": float(np.average(y[rows], weights=w)),
+                "n": float(w.sum()),
+                "share": float(w.sum() / cum[-1]),
+            }
+        )
+    return out
+
+
+def person_weights(persons: npt.NDArray[np.intp], draws: int, seed: int) -> Array:
+    """Bootstrap weights, rows x draws: each draw gives every person a Poisson(1) count, so that all rows of a person
+    enter or leave together. ``persons`` holds a person index (0 ...) for each row."""
+    n = int(persons.max()) + 1 if len(persons) else 0
+    counts = np.random.default_rng(seed).poisson(1.0, size=(n, draws)).astype(np.float64)
+    return counts[persons]
+
+
+def interval(draws: Array, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of bootstrap draws; NaN draws (a class vanished) are left out."""
+    known = draws[~np.isnan(draws)]
+    if known.size < 20:
+        return float("nan"), float("nan")
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,132 @@
+"""Score persons from a model document: numpy and Polars only, one fixed order of additions.
+
+The document is plain data: terms (transformed columns), heads (coefficients over the terms), harm parts. A person
+scored alone and the same person inside a batch get the same bits: every operation is element-wise over rows, terms
+are added one by one in the document's order, and no matrix product is used.
+
+Probabilities of the tree, given history x:
+
+- ``p_serious``      = P(serious harm recorded in the horizon)
+- ``p_any``          = p_serious + (1 - p_serious) * P(other recorded event | no serious harm)
+- ``expected_harm``  = scale * [ p_serious * (s * m_severe + (1 - s) * m_serious) + (1 - p_serious) * o * m_other ],
+  with s = P(severe tier | serious), o = P(other | no serious), and m the mean recorded harm days in each leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from features.errors import InputError
+from models.transforms import LANES, Array, Term, padded
+
+FORMAT = "doorstep-logistic-1"
+
+
+def sigmoid(z: Array) -> Array:
+    """Logistic function without overflow; element-wise."""
+    return np.where(z >= 0, 1.0 / (1.0 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1.0 + np.exp(-np.abs(z))))
+
+
+class Scorer:
+    """A fitted model ready to score; built from the JSON document alone."""
+
+    def __init__(self, doc: Mapping[str, Any]) -> None:
+        if doc.get("format") != FORMAT:
+            raise InputError(
+                f"The model document has format {doc.get('format')!r}; this version reads {FORMAT!r}.",
+                where="model.json",
+                cure="Train the model again with this version.",
+            )
+        self.doc = doc
+        self.terms = [Term(**term) for term in doc["terms"]]
+        self.columns: list[str] = list(dict.fromkeys(term.column for term in self.terms))
+        self.key: str = doc.get("key", "person_id")
+
+    def _check(self, features: pl.DataFrame) -> None:
+        absent = [c for c in (self.key, *self.columns) if c not in features.columns]
+        if absent:
+            raise InputError(
+                f"The model needs feature columns that are not there: {', '.join(absent[:8])}"
+                + (f" and {len(absent) - 8} more." if len(absent) > 8 else "."),
+                where="features",
+                cure="Compute them with this version's catalogue, or train the model again on what this force has.",
+            )
+
+    def linear(self, features: pl.DataFrame, heads: tuple[str, ...]) -> dict[str, Array]:
+        """Recalibrated log-odds of each head, length = rows padded to ``LANES``."""
+        self._check(features)
+        length = -(-max(features.height, 1) // LANES) * LANES
+        maps = {h: self.doc["heads"][h] for h in heads}
+        total = {h: np.full(length, float(maps[h]["intercept"])) for h in heads}
+        column, values = "", np.empty(0)
+        for j, term in enumerate(self.terms):
+            weights = {h: maps[h]["coef"][j] for h in heads if maps[h]["coef"][j] != 0.0}
+            if not weights:
+                continue
+            if term.column != column:
+                column, values = term.column, padded(features, term.column)
+            x = term.apply(values)
+            for h, w in weights.items():
+                total[h] += w * x
+        return total
+
+    def score(self, features: pl.DataFrame) -> pl.DataFrame:
+        """Person key, ``p_serious``, ``p_any``, ``expected_harm`` (days) and one ``p_serious_<h>`` for each further
+        horizon; rows in the order of ``features``."""
+        heads = tuple(self.doc["heads"])
+        z = self.linear(features, heads)
+        n = features.height
+        p, q, s = sigmoid(z["serious"]), sigmoid(z["other"]), sigmoid(z["severe"])
+        harm = self.doc["harm_parts"]
+        expected = harm["scale"] * (
+            p * (s * harm["severe_days"] + (1.0 - s) * harm["serious_days"])
+            + (1.0 - p) * q * harm["other_days"]
+        )
+        out = {
+            self.key: features[self.key],
+            "p_serious": p[:n],
+            "p_any": (p + (1.0 - p) * q)[:n],
+            "expected_harm": expected[:n],
+        }
+        for head in heads:
+            if head.startswith("serious_"):
+                out[f"p_{head}"] = sigmoid(z[head])[:n]
+        return pl.DataFrame(out)
+
+    def contributions(self, features: pl.DataFrame, head: str = "serious") -> pl.DataFrame:
+        """What each column adds to the log-odds of ``head``, for each person: long frame of key, ``column``,
+        ``value`` (the history value, null where absent) and ``contribution``; the row ``(intercept)`` holds the
+        average person. The contributions of a person add up to logit(p)."""
+        self._check(features)
+        weights = self.doc["heads"][head]
+        n = features.height
+        parts: dict[str, Array] = {}
+        column, values = "", np.empty(0)
+        for j, term in enumerate(self.terms):
+            w = weights["coef"][j]
+            if term.column != column:
+                column, values = term.column, padded(features, term.column)
+            if w != 0.0:
+                parts[column] = parts.get(column, np.zeros(len(values))) + w * term.apply(values)
+        frames = [self._long(features, "(intercept)", None, np.full(n, float(weights["intercept"])))]
+        frames += [self._long(features, name, features[name], part[:n]) for name, part in parts.items()]
+        return pl.concat(frames)
+
+    def _long(self, features: pl.DataFrame, name: str, values: pl.Series | None, part: Array) -> pl.DataFrame:
+        value = (
+            pl.Series([None] * features.height, dtype=pl.Float64)
+            if values is None
+            else values.cast(pl.Float64)
+        )
+        return pl.DataFrame(
+            {
+                self.key: features[self.key],
+                "column": pl.Series([name] * features.height, dtype=pl.String),
+                "value": value,
+                "contribution": part,
+            }
+        )

@@ -1,0 +1,148 @@
+"""From a history column to the numbers a linear model adds up: a few declared, reversible-by-eye transforms.
+
+A *term* is one transformed column: ``(f(x) - center) / scale``. Terms are plain data (they are written into the
+model document), and one routine applies them in training, batch scoring and live scoring alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from models import settings
+
+Array = npt.NDArray[np.float64]
+LANES = 16
+"""Columns are padded to a multiple of this: vectorised log and exp take the same path for one row as for many."""
+
+
+@dataclass(frozen=True)
+class Term:
+    """One transformed column.
+
+    ``kind``: ``log1p`` (counts, harm; capped at ``a``), ``decay`` (half-life ``a`` days; never = 0), ``missing``
+    (1 where null), ``step`` (1 where value >= ``a``), ``linear`` (clipped to [a, b]), ``hinge`` (excess over ``a``
+    up to ``b``). ``fill`` stands for a null before the transform.
+    """
+
+    column: str
+    kind: str
+    a: float = 0.0
+    b: float = 0.0
+    fill: float = 0.0
+    center: float = 0.0
+    scale: float = 1.0
+
+    def raw(self, values: Array) -> Array:
+        """The transform before centring; ``values`` holds NaN for null, length a multiple of ``LANES``."""
+        null = np.isnan(values)
+        if self.kind == "missing":
+            return null.astype(np.float64)
+        x = np.where(null, self.fill, values)
+        if self.kind == "log1p":
+            return np.log1p(np.clip(x, 0.0, self.a))
+        if self.kind == "decay":
+            return np.where(null, 0.0, np.exp(np.maximum(x, 0.0) * (-np.log(2.0) / self.a)))
+        if self.kind == "step":
+            return np.where(null, 0.0, (x >= self.a).astype(np.float64))
+        if self.kind == "linear":
+            return np.clip(x, self.a, self.b)
+        if self.kind == "hinge":
+            return np.clip(x, self.a, self.b) - self.a
+        raise ValueError(f"unknown transform {self.kind!r}")
+
+    def apply(self, values: Array) -> Array:
+        """Centred and scaled values, same length."""
+        return (self.raw(values) - self.center) / self.scale
+
+    @property
+    def name(self) -> str:
+        """A stable label for tables and plots."""
+        detail = {
+            "decay": f" half-life {self.a:g} d",
+            "step": f" >= {self.a:g}",
+            "hinge": f" over {self.a:g}",
+        }
+        return f"{self.column} [{self.kind}{detail.get(self.kind, '')}]"
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def padded(frame: pl.DataFrame, column: str) -> Array:
+    """``column`` as contiguous float64 with NaN for null, padded with NaN to a multiple of ``LANES``."""
+    n = frame.height
+    out = np.full(-(-max(n, 1) // LANES) * LANES, np.nan)
+    out[:n] = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    return out
+
+
+def design(frame: pl.DataFrame, terms: Sequence[Term]) -> Array:
+    """Matrix rows x terms (C order) of applied terms."""
+    out = np.empty((frame.height, len(terms)))
+    column, values = "", np.empty(0)
+    for j, term in enumerate(terms):
+        if term.column != column:
+            column, values = term.column, padded(frame, term.column)
+        out[:, j] = term.apply(values)[: frame.height]
+    return out
+
+
+def _shapes(column: str, unit: str, has_null: bool, values: Array) -> list[Term]:
+    """Untrained terms for one column, by its declared unit."""
+    set_ = settings.load("logistic")["transforms"]
+    missing = [Term(column, "missing")] if has_null else []
+    known = values[~np.isnan(values)]
+    if unit in ("days_since", "recency"):
+        return [Term(column, "decay", a=float(h)) for h in set_["half_lives"]] + missing
+    if unit == "age":
+        low, high = map(float, set_["age_limits"])
+        middle = float(np.median(known)) if known.size else low
+        hinges = [Term(column, "hinge", a=float(k), b=high, fill=middle) for k in set_["age_knots"]]
+        return [Term(column, "linear", a=low, b=high, fill=middle), *hinges, *missing]
+    if unit == "grade":
+        cuts = sorted(set(known.tolist()))[1:] if not has_null else sorted(set(known.tolist()))
+        return [Term(column, "step", a=float(c)) for c in cuts]
+    if unit in ("count", "harm") and (known.size == 0 or known.min() >= 0):
+        return [Term(column, "log1p", a=float(set_["log_cap"])), *missing]
+    if unit == "flag":
+        return [Term(column, "linear", a=0.0, b=1.0), *missing]
+    low, high = (float(v) for v in np.quantile(known, [0.005, 0.995])) if known.size else (0.0, 0.0)
+    middle = float(np.median(known)) if known.size else 0.0
+    return [Term(column, "linear", a=low, b=high, fill=middle), *missing]
+
+
+def declare(frame: pl.DataFrame, units: Mapping[str, str]) -> tuple[list[Term], list[str]]:
+    """Terms for ``frame``'s columns named in ``units``, centred and scaled on the frame.
+
+    Returns the terms and the columns left out because they never vary here (a constant carries no information, and
+    its coefficient would be noise later). ``units``: column -> count, harm, recency, age, grade, flag or any other
+    word, which is taken as a plain number clipped at its 0.5 and 99.5 per cent points.
+    """
+    terms: list[Term] = []
+    constant: list[str] = []
+    masks: set[bytes] = set()  # one flag for one pattern of absence, however many columns share it
+    for column, unit in units.items():
+        values = padded(frame, column)
+        inner = values[: frame.height]
+        kept: list[Term] = []
+        seen: set[bytes] = set()
+        for term in _shapes(column, unit, bool(np.isnan(inner).any()), inner):
+            raw = term.raw(values)[: frame.height]
+            scale = float(raw.std()) if raw.size else 0.0
+            key = np.round(raw, 12).tobytes()
+            if scale < 1e-9 or key in seen or key in masks:
+                continue
+            seen.add(key)
+            if term.kind == "missing":
+                masks.add(key)
+            kept.append(Term(**{**term.to_dict(), "center": float(raw.mean()), "scale": scale}))
+        terms += kept
+        if not kept:
+            constant.append(column)
+    return terms, constant
