@@ -1,0 +1,63 @@
+"""What stood on the screen at T: one table of records, cut as of a moment.
+
+A row exists as of T when its own time and the moment it was entered are both <= T and nothing known by T has
+replaced or withdrawn it; a value filled in later is empty until its own clock has struck. This is the only
+gate between records and features: nothing behind it can see past T.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+from features.errors import InputError
+from features.records import Records
+from features.schema import SPECS, TableSpec
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def micros(t: datetime) -> int:
+    """T in microseconds since 1970 UTC, exactly (no detour through floating point)."""
+    if t.tzinfo is None:
+        raise InputError(
+            "T has no time zone", where="as-of time", cure="Use features.clocks.parse_as_of, or a UTC datetime."
+        )
+    gap = t - _EPOCH
+    return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
+
+
+def as_of(records: Records, table: str, t: datetime) -> pl.DataFrame:
+    """The rows of one table of the record store as known at T.
+
+    Parameters
+    ----------
+    records: the record store (canonical tables: one row per version, with ``known_from`` and ``known_to``).
+    table: a table of the contract.
+    t: a timezone-aware moment.
+
+    Returns the table's contract columns, at most one row a key, without ``known_from`` / ``known_to``; a table
+    with an own time gains ``at``: that time, or for a row that has none the moment it was entered. Order is that
+    of the store. Values filled in later are null unless their clock is <= T.
+    """
+    return cut(records.table(table), SPECS[table], t)
+
+
+def cut(frame: pl.DataFrame, spec: TableSpec, t: datetime) -> pl.DataFrame:
+    """:func:`as_of` on a canonical frame of the table ``spec``; columns beyond the contract's are kept."""
+    now = pl.lit(t).cast(pl.Datetime("us", "UTC"))
+    held = (pl.col("known_from") <= now) & (pl.col("known_to").is_null() | (pl.col("known_to") > now))
+    if spec.own_time is not None:
+        own = pl.col(spec.own_time)
+        held &= own.is_null() | (own <= now)
+    rows = frame.filter(held)
+    blanked = [
+        pl.when(pl.col(clock) <= now).then(pl.col(column)).alias(column)
+        for column, clock in spec.later.items()
+        if column in frame.columns
+    ]
+    rows = rows.with_columns(blanked)  # one step: every clock is read before any is blanked
+    if spec.own_time is not None:
+        rows = rows.with_columns(pl.coalesce(spec.own_time, "known_from").alias("at"))
+    return rows.drop("known_from", "known_to")

@@ -1,0 +1,411 @@
+"""The reference engine: plain Python over rows as dictionaries, one subject and one T at a time.
+
+Slow and obvious on purpose. It reads the canonical tables itself and shares with the fast engine only what must not
+be said twice: the catalogue, the names in ``features.streams``, the price of an offence and the formula routine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from features.catalogue import Column, Condition
+from features.engines.formulas import Cells
+from features.harm import load_scheme, price
+from features.records import Records
+from features.schema import SPECS
+from features.streams import (
+    CHARGED,
+    DASH_QUESTIONS,
+    GRADE_LEVEL,
+    INJURY_LEVEL,
+    NOT_SUPPORTED,
+    PARTNER_KINDS,
+    TAG_FIELDS,
+    WEAPONS,
+)
+
+Row = dict[str, Any]
+DAY = timedelta(days=1)
+
+
+def subjects(records: Records, subject: str, t: datetime) -> pl.DataFrame:
+    """Every suspect, victim or pair of a domestic event known at T, sorted by key."""
+    world = World(records, t)
+    found: set[tuple[str, ...]] = set()
+    for event in world.events.values():
+        if event["domestic"] != "Y":
+            continue
+        if subject == "offender":
+            found |= {(person,) for person in world.suspects_of(event)}
+        elif subject == "victim":
+            found |= {(person,) for person in world.victims_of(event)}
+        else:
+            found |= {(suspect, victim) for suspect, victim, _ in world.pairs_of(event)}
+    names = ("suspect_id", "victim_id") if subject == "dyad" else ("person_id",)
+    return pl.DataFrame(sorted(found), schema=dict.fromkeys(names, pl.String), orient="row")
+
+
+def compute(
+    records: Records, subject: str, t: datetime, keys: pl.DataFrame, columns: Sequence[Column]
+) -> dict[str, Cells]:
+    """Integer cells of each column for the subjects in ``keys``, in their order."""
+    world = World(records, t)
+    values: dict[str, list[int | None]] = {column.name: [] for column in columns}
+    for key in keys.iter_rows():
+        for column in columns:
+            values[column.name].append(cell(world, key, column))
+    return {name: Cells.of(column) for name, column in values.items()}
+
+
+def cell(world: World, key: tuple[str, ...], column: Column) -> int | None:
+    """One cell: pick the subject's facts that qualify and aggregate them."""
+    feature = column.feature
+    facts = [
+        fact
+        for fact in world.facts(feature.source, key)
+        if all(meets(fact, condition) for condition in feature.where)
+        and (column.window is None or fact["at"] > world.t - column.window * DAY)
+        and (not feature.value or fact[feature.value] is not None)
+    ]
+    if feature.aggregate == "any":
+        return int(bool(facts))
+    if not facts:
+        return feature.empty
+    if feature.aggregate == "count":
+        return len(facts)
+    if feature.aggregate == "sum":
+        return sum(fact[feature.value] for fact in facts)
+    if feature.aggregate == "max":
+        return max(fact[feature.value] for fact in facts)
+    if feature.aggregate == "distinct":
+        return len({fact[feature.value] for fact in facts})
+    if feature.aggregate == "last":
+        latest = max(fact["at"] for fact in facts)
+        return max(fact[feature.value] for fact in facts if fact["at"] == latest)
+    if feature.aggregate == "days_since":
+        return (world.t - max(fact["at"] for fact in facts)) // DAY
+    return (world.t - min(fact["at"] for fact in facts)) // DAY
+
+
+def meets(fact: Row, condition: Condition) -> bool:
+    """Whether any of the condition's fields satisfies it; an empty field satisfies nothing."""
+    for field in condition.fields:
+        value = fact[field]
+        if value is None:
+            continue
+        if condition.minimum is not None and value >= condition.minimum:
+            return True
+        if condition.minimum is None and value in condition.values:
+            return True
+    return False
+
+
+class World:
+    """The records as they stood at T, as lists of dictionaries, and the facts of one subject drawn from them."""
+
+    def __init__(self, records: Records, t: datetime) -> None:
+        self.records, self.t = records, t
+        self._tables: dict[str, list[Row]] = {}
+        self.events: dict[str, Row] = {row["event_id"]: row for row in self.known("event")}
+        self.roles: dict[str, list[Row]] = {event: [] for event in self.events}
+        self.offences: dict[str, list[Row]] = {event: [] for event in self.events}
+        for row in self.known("involvement"):
+            if row["event_id"] in self.events:
+                self.roles[row["event_id"]].append(row)
+        for row in self.known("offence"):
+            if row["event_id"] in self.events:
+                self.offences[row["event_id"]].append(row)
+
+    def known(self, table: str) -> list[Row]:
+        """The rows of a table that stood at T, later-filled values blank until their clock."""
+        if table not in self._tables:
+            self._tables[table] = list(self._cut(table))
+        return self._tables[table]
+
+    def _cut(self, table: str) -> Iterator[Row]:
+        spec, t = SPECS[table], self.t
+        frame = self.records.table(table)
+        if table in ("offence", "conviction"):
+            absent = [c for c in ("athena_urn", "cjs_code", "description") if c not in frame.columns]
+            frame = price(frame.with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in absent), load_scheme())
+        for row in frame.iter_rows(named=True):
+            if row["known_from"] > t or (row["known_to"] is not None and row["known_to"] <= t):
+                continue
+            own = row[spec.own_time] if spec.own_time else None
+            if own is not None and own > t:
+                continue
+            cut = dict(row)
+            for column, clock in spec.later.items():
+                if row.get(clock) is None or row[clock] > t:
+                    cut[column] = None
+            cut["at"] = own if own is not None else row["known_from"]
+            yield cut
+
+    # -- who is in an event ------------------------------------------------------------------------------------
+
+    def suspects_of(self, event: Row) -> set[str]:
+        """Persons with role suspect, and persons an offence names as suspect."""
+        e = event["event_id"]
+        by_role = {row["person_id"] for row in self.roles[e] if row["role"] == "suspect"}
+        return by_role | {row["suspect_id"] for row in self.offences[e] if row["suspect_id"] is not None}
+
+    def victims_of(self, event: Row) -> set[str]:
+        """Persons with role victim, and persons an offence or a suspect's involvement names as victim."""
+        e = event["event_id"]
+        found = {row["person_id"] for row in self.roles[e] if row["role"] == "victim"}
+        found |= {row["victim_id"] for row in self.roles[e] if row["role"] == "suspect"}
+        found |= {row["victim_id"] for row in self.offences[e]}
+        return found - {None}
+
+    def pairs_of(self, event: Row) -> list[tuple[str, str, bool]]:
+        """(suspect, victim, inferred): for each suspect the first source that names anyone else."""
+        e = event["event_id"]
+        pairs: list[tuple[str, str, bool]] = []
+        for suspect in sorted(self.suspects_of(event)):
+            by_offence = {row["victim_id"] for row in self.offences[e] if row["suspect_id"] == suspect}
+            by_role = {
+                row["victim_id"] for row in self.roles[e] if row["role"] == "suspect" and row["person_id"] == suspect
+            }
+            for inferred, victims in ((False, by_offence), (False, by_role), (True, self.victims_of(event))):
+                others = victims - {None, suspect}
+                if others:
+                    pairs += [(suspect, victim, inferred) for victim in sorted(others)]
+                    break
+        return pairs
+
+    # -- facts of one subject ----------------------------------------------------------------------------------
+
+    def facts(self, stream: str, key: tuple[str, ...]) -> list[Row]:
+        """All facts of a stream that belong to the subject ``key``."""
+        if stream in ("suspect_event", "victim_event"):
+            return list(self._own_events(stream, key[0]))
+        if stream in ("pair_as_suspect", "pair_as_victim", "pair_event", "reverse_event"):
+            return list(self._pair_events(stream, key))
+        return list(getattr(self, f"_{stream}")(*key))
+
+    def _own_events(self, stream: str, person: str) -> Iterator[Row]:
+        for event in self.events.values():
+            if stream == "suspect_event" and person in self.suspects_of(event):
+                yield self._event_fact(event, person, None)
+            if stream == "victim_event" and person in self.victims_of(event):
+                yield self._event_fact(event, None, person)
+
+    def _pair_events(self, stream: str, key: tuple[str, ...]) -> Iterator[Row]:
+        for event in self.events.values():
+            for suspect, victim, inferred in self.pairs_of(event):
+                mine = {
+                    "pair_as_suspect": (suspect,),
+                    "pair_as_victim": (victim,),
+                    "pair_event": (suspect, victim),
+                    "reverse_event": (victim, suspect),
+                }[stream]
+                if mine == key:
+                    other = suspect if stream in ("pair_as_victim", "reverse_event") else victim
+                    yield {**self._event_fact(event, suspect, victim), "other": other, "inferred": inferred}
+
+    def _event_fact(self, event: Row, suspect: str | None, victim: str | None) -> Row:
+        """An event as seen by a suspect, a victim, or a pair: its columns and the offences that count for them."""
+        offences = [
+            row
+            for row in self.offences[event["event_id"]]
+            if (suspect is None or row["suspect_id"] in (None, suspect))
+            and (victim is None or row["victim_id"] in (None, victim))
+        ]
+        harms = [row["harm_cd"] or 0 for row in offences]
+        fact: Row = {
+            "at": event["at"],
+            "kind": event["kind"],
+            "domestic": event["domestic"],
+            "abuse": event["abuse"],
+            "source": event["source"],
+            "alcohol": event["alcohol"],
+            "drugs": event["drugs"],
+            "counter_allegation": event["counter_allegation"],
+            "injury_level": INJURY_LEVEL.get(event["injury"]),
+            "children_present": event["children_present"],
+            "primary": suspect is not None and event["primary_aggressor_id"] == suspect,
+            "harm_cd": sum(harms),
+            "max_harm_cd": max(harms, default=0),
+            "offences": len(offences),
+            "serious": any(row["serious"] for row in offences),
+            "charged": any(row["outcome_code"] in CHARGED for row in offences),
+            "not_supported": any(row["outcome_code"] in NOT_SUPPORTED for row in offences),
+        }
+        for name, tags in TAG_FIELDS.items():
+            fact[name] = any(tag in (row["tags"] or ()) for row in offences for tag in tags)
+        fact["strangulation"] = fact["strangulation"] or event["strangulation"] is True
+        fact["weapon"] = fact["weapon"] or event["weapon"] in WEAPONS
+        return fact
+
+    def _person(self, person: str) -> Iterator[Row]:
+        today = self.t.astimezone(ZoneInfo("Europe/London")).date()
+        for row in self.known("person"):
+            if row["person_id"] == person:
+                born = row["date_of_birth"]
+                age = None
+                if born is not None and born <= today:
+                    age = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+                yield {"at": self.t, "age": age}
+
+    def _assessment(self, row: Row) -> Row:
+        answers = [row[q] for q in DASH_QUESTIONS if row[q] is not None]
+        return {
+            "at": row["at"],
+            "tool": row["tool"],
+            "grade": GRADE_LEVEL.get(row["grade_reviewed"] or row["grade"]),
+            "yes": sum(answer == "Y" for answer in answers) if answers else None,
+        }
+
+    def _assessed_suspects(self, row: Row) -> set[str]:
+        if row["suspect_id"] is not None:
+            return {row["suspect_id"]}
+        event = self.events.get(row["event_id"])
+        return self.suspects_of(event) if event else set()
+
+    def _assessment_as_suspect(self, person: str) -> Iterator[Row]:
+        for row in self.known("risk_assessment"):
+            if person in self._assessed_suspects(row):
+                yield self._assessment(row)
+
+    def _assessment_as_victim(self, person: str) -> Iterator[Row]:
+        for row in self.known("risk_assessment"):
+            if row["victim_id"] == person:
+                yield self._assessment(row)
+
+    def _pair_assessment(self, suspect: str, victim: str) -> Iterator[Row]:
+        for row in self.known("risk_assessment"):
+            if row["victim_id"] == victim and suspect in self._assessed_suspects(row):
+                yield self._assessment(row)
+
+    def _custody(self, person: str) -> Iterator[Row]:
+        for row in self.known("custody"):
+            if row["person_id"] == person:
+                yield {"at": row["at"], "release": row["release"], "released": row["released_at"] is not None}
+
+    def _bail(self, person: str) -> Iterator[Row]:
+        for row in self.known("bail"):
+            if row["person_id"] == person:
+                over = row["until_at"] is not None and row["until_at"] <= self.t
+                yield {
+                    "at": row["at"],
+                    "in_force": row["cancelled_at"] is None and not over,
+                    "no_contact": "no_contact" in (row["conditions"] or ()),
+                }
+
+    def _order(self, row: Row) -> Row:
+        over = row["expires_on"] is not None and row["expires_on"] <= self.t
+        in_force = row["discharged_on"] is None and not over
+        return {"at": row["at"], "kind": row["kind"], "in_force": in_force, "order_id": row["order_id"]}
+
+    def _order_as_respondent(self, person: str) -> Iterator[Row]:
+        for row in self.known("order"):
+            if row["respondent_id"] == person:
+                yield self._order(row)
+
+    def _order_as_protected(self, person: str) -> Iterator[Row]:
+        for row in self.known("order"):
+            if row["protected_id"] == person:
+                yield self._order(row)
+
+    def _pair_order(self, suspect: str, victim: str) -> Iterator[Row]:
+        for row in self.known("order"):
+            if row["respondent_id"] == suspect and row["protected_id"] == victim:
+                yield self._order(row)
+
+    def _breach(self, person: str) -> Iterator[Row]:
+        for row in self.known("breach"):
+            if row["person_id"] == person:
+                yield {
+                    "at": row["at"],
+                    "of_order": row["order_id"] is not None,
+                    "of_bail": row["bail_id"] is not None,
+                }
+
+    def _pair_breach(self, suspect: str, victim: str) -> Iterator[Row]:
+        protecting = {row["order_id"] for row in self.known("order") if row["protected_id"] == victim}
+        for row in self.known("breach"):
+            if row["person_id"] == suspect and row["order_id"] in protecting:
+                yield {"at": row["at"], "of_order": True, "of_bail": row["bail_id"] is not None}
+
+    def _marker(self, person: str) -> Iterator[Row]:
+        for row in self.known("marker"):
+            if row["person_id"] == person:
+                over = row["expires_on"] is not None and row["expires_on"] <= self.t
+                yield {"at": row["at"], "code": row["code"], "in_force": not over}
+
+    def _conviction(self, person: str) -> Iterator[Row]:
+        for row in self.known("conviction"):
+            if row["person_id"] == person:
+                fact = {
+                    "at": row["at"],
+                    "disposal": row["disposal"],
+                    "custody_days": row["custody_days"],
+                    "serious": bool(row["serious"]),
+                }
+                for name, tags in TAG_FIELDS.items():
+                    fact[name] = any(tag in (row["tags"] or ()) for tag in tags)
+                yield fact
+
+    def _wanted(self, person: str) -> Iterator[Row]:
+        for row in self.known("wanted"):
+            if row["person_id"] == person:
+                yield {"at": row["at"], "current": row["cleared_at"] is None}
+
+    def _spell(self, person: str) -> Iterator[Row]:
+        for row in self.known("spell"):
+            if row["person_id"] == person:
+                yield {"at": row["at"], "state": row["state"], "current": row["ended_on"] is None}
+
+    def _release(self, person: str) -> Iterator[Row]:
+        for row in self.known("spell"):
+            ended = row["ended_on"]
+            if row["person_id"] == person and row["state"] in ("prison", "remand") and ended is not None:
+                yield {"at": ended, "state": row["state"]}
+
+    def _call_as_suspect(self, person: str) -> Iterator[Row]:
+        for row in self.known("call"):
+            if row["suspect_id"] == person:
+                yield {"at": row["at"], "grade": row["grade"], "caller_role": row["caller_role"]}
+
+    def _call_as_victim(self, person: str) -> Iterator[Row]:
+        for row in self.known("call"):
+            if row["victim_id"] == person:
+                yield {"at": row["at"], "grade": row["grade"], "caller_role": row["caller_role"]}
+
+    def _ties(self, person: str) -> Iterator[tuple[Row, str]]:
+        """Relationship rows that name the person, with the other party."""
+        for row in self.known("relationship"):
+            a, b = row["person_id_a"], row["person_id_b"]
+            if a != b and person in (a, b):
+                yield row, b if person == a else a
+
+    def _relationship(self, person: str) -> Iterator[Row]:
+        for row, other in self._ties(person):
+            yield {
+                "at": row["at"],
+                "kind": row["kind"],
+                "other": other,
+                "current": row["ended_on"] is None,
+                "shared_child": row["shared_child"],
+                "partner": row["kind"] in PARTNER_KINDS,
+            }
+
+    def _pair_relationship(self, suspect: str, victim: str) -> Iterator[Row]:
+        for fact in self._relationship(suspect):
+            if fact["other"] == victim:
+                yield fact
+
+    def _separation(self, person: str) -> Iterator[Row]:
+        for row, other in self._ties(person):
+            if row["kind"] in PARTNER_KINDS and row["ended_on"] is not None:
+                yield {"at": row["ended_on"], "other": other}
+
+    def _pair_separation(self, suspect: str, victim: str) -> Iterator[Row]:
+        for fact in self._separation(suspect):
+            if fact["other"] == victim:
+                yield fact

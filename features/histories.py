@@ -1,0 +1,135 @@
+"""Histories as of T: one row a subject, one column a feature and window, by either engine.
+
+The one function training, the nightly list and a single live answer all call. What a history may see is decided in
+``features.asof``; what a column means, in the catalogue; this module only puts the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+import polars as pl
+
+from features.asof import micros
+from features.catalogue import KEYS, Column, load_catalogue
+from features.engines import fast, reference
+from features.engines.formulas import Cells, combine, show
+from features.errors import InputError
+from features.records import Records
+
+
+class Engine(Protocol):
+    """What an engine offers: who there is at T, and integer cells of columns for given subjects."""
+
+    def subjects(self, records: Records, subject: str, t: datetime) -> pl.DataFrame:
+        """Key columns of every subject at T, sorted."""
+
+    def compute(
+        self, records: Records, subject: str, t: datetime, keys: pl.DataFrame, columns: Sequence[Column]
+    ) -> dict[str, Cells]:
+        """Cells by column name, in the order of ``keys``."""
+
+
+ENGINES: dict[str, Engine] = {"fast": fast, "reference": reference}
+
+
+def subjects_at(records: Records, subject: str, t: datetime, engine: str = "fast") -> pl.DataFrame:
+    """Everyone who has a history at T: persons suspected (offender) or victims (victim) in a domestic event known
+    at T, or pairs of one (dyad). Key columns, sorted; ``domestic`` U makes nobody a subject."""
+    micros(t)
+    _keys_of(subject)
+    return _engine(engine).subjects(records, subject, t)
+
+
+def left_out(records: Records, subject: str) -> dict[str, str]:
+    """Features this extract cannot feed: name -> the table or column it lacks. Their columns are absent."""
+    return load_catalogue().left_out(subject, records.missing)
+
+
+def histories(
+    records: Records,
+    subject: str,
+    as_of: datetime,
+    subjects: pl.DataFrame | None = None,
+    engine: str = "fast",
+    columns: Sequence[str] | None = None,
+) -> pl.DataFrame:
+    """Feature rows as known at ``as_of``.
+
+    Parameters
+    ----------
+    records: the record store of a load.
+    subject: "offender" or "victim" (key person_id), or "dyad" (keys suspect_id, victim_id).
+    as_of: timezone-aware moment T; nothing recorded, or happening, after it is seen.
+    subjects: the subjects wanted (their key columns; others are ignored, repeats count once); None = subjects_at.
+    engine: "fast", or "reference" (plain Python, slow); both give the same bits.
+    columns: names of the columns wanted, in the order wanted; None = all of the catalogue. A column the extract
+        cannot feed is absent (see :func:`left_out`).
+
+    Returns the key columns, sorted, then one Int64 or Float64 column each. Null = not applicable or never happened.
+    Raises InputError for an unknown subject, engine or column, missing or empty keys, or a T without time zone.
+    """
+    micros(as_of)
+    runner = _engine(engine)
+    shown = _shown(records, subject, columns)
+    if subjects is None:
+        keys = runner.subjects(records, subject, as_of)
+    else:
+        keys = _given(subjects, subject)
+    catalogue = {column.name: column for column in load_catalogue().columns(subject)}
+    inputs = [catalogue[name] for column in shown for name in column.inputs]
+    needed = dict.fromkeys([c for c in shown if not c.feature.formula] + inputs)
+    cells = runner.compute(records, subject, as_of, keys, list(needed))
+    made = [
+        combine(column, [cells[name] for name in column.inputs])
+        if column.feature.formula
+        else show(column, cells[column.name])
+        for column in shown
+    ]
+    return keys.hstack(made)
+
+
+def _shown(records: Records, subject: str, columns: Sequence[str] | None) -> list[Column]:
+    _keys_of(subject)
+    catalogue = load_catalogue()
+    lost = catalogue.left_out(subject, records.missing)
+    wanted = catalogue.columns(subject)
+    if columns is not None:
+        by_name = {column.name: column for column in wanted}
+        unknown = [name for name in columns if name not in by_name]
+        if unknown:
+            raise InputError(
+                f"the catalogue has no {subject} columns {unknown[:5]}",
+                where="columns",
+                cure="docs/data-dictionary.md lists them all.",
+            )
+        wanted = [by_name[name] for name in dict.fromkeys(columns)]
+    return [column for column in wanted if column.feature.name not in lost]
+
+
+def _given(subjects: pl.DataFrame, subject: str) -> pl.DataFrame:
+    names = _keys_of(subject)
+    absent = [name for name in names if name not in subjects.columns]
+    if absent:
+        raise InputError(
+            f"subjects lack the key column {absent[0]}", where="subjects", cure=f"Give {', '.join(names)}."
+        )
+    keys = subjects.select(pl.col(name).cast(pl.String) for name in names)
+    if any(keys[name].null_count() for name in names):
+        raise InputError("a subject has an empty key", where="subjects", cure="Take out rows without a key.")
+    return keys.unique().sort(names)
+
+
+def _keys_of(subject: str) -> tuple[str, ...]:
+    load_catalogue().features(subject)  # refuses an unknown subject by name
+    return KEYS[subject]
+
+
+def _engine(name: str) -> Engine:
+    if name not in ENGINES:
+        raise InputError(
+            f"there is no engine {name!r}", where="engine", cure=f"Choose one of {', '.join(ENGINES)}."
+        )
+    return ENGINES[name]
