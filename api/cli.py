@@ -285,10 +285,9 @@ def list_(
 ) -> None:
     """Print a published list, the latest unless told otherwise. The look is logged."""
     _take(home, json)
-    from risk.priority import read_list, shown
-
     from api.printing import list_as_csv, list_as_dict, print_list
     from risk.looks import record_look
+    from risk.published import read_list, shown
 
     place = _home()
     view = shown(read_list(place, list_id), place, team=team, top=top)

@@ -8,12 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
+
 from features.cohort import cohort
+from features.errors import InputError
 from features.histories import histories
 from features.home import Load
 from features.records import Records
-
-from features.errors import InputError
 from models.scorer import Scorer
 
 # What a list row or a person page says beside the score, whether or not the model uses it.
@@ -93,6 +93,14 @@ def score_records(
     scored = ~pl.col("out_of_scope_reason").is_in(list(NOT_IN_COHORT)).fill_null(False)
     frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in SCORES)
     return Scored(t, records.load_id, scorer, _ranked(frame, whole=person_ids is None), features)
+
+
+def shown_figures(scored: Scored) -> pl.DataFrame:
+    """person_id and the ``SHOWN`` columns; null all the way down where the load cannot feed one."""
+    absent = [
+        pl.lit(None, dtype=pl.Float64).alias(name) for name in SHOWN if name not in scored.features.columns
+    ]
+    return scored.features.with_columns(absent).select("person_id", *SHOWN)
 
 
 def _ranked(frame: pl.DataFrame, *, whole: bool) -> pl.DataFrame:

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import polars as pl
+
 from features.apart import open_audit, open_identity
+from features.asof import as_of, cut
 from features.home import Load
 from features.records import Records
-
-from features.asof import as_of, cut
 from features.schema import SPECS
 
 
@@ -46,6 +46,20 @@ class View:
                 self._identity = open_identity(self.load)
             self._frames["identity", name] = held(self._identity[name], name, self.t)
         return self._frames["identity", name]
+
+    def audit(self, name: str) -> pl.DataFrame:
+        """A table of the audit store as of T; nothing of it may reach a feature, a label or a score."""
+        if ("audit", name) not in self._frames:
+            if self._audit is None:
+                self._audit = open_audit(self.load)
+            self._frames["audit", name] = held(self._audit[name], name, self.t)
+        return self._frames["audit", name]
+
+    def everyone(self) -> list[str]:
+        """Every person the load holds at any time; a person restricted by law is in none of its stores."""
+        if self._identity is None:
+            self._identity = open_identity(self.load)
+        return self._identity["person"]["person_id"].unique().to_list()
 
     def whole(self, name: str) -> pl.DataFrame:
         """A table of the record store with the rows police found by themselves, marked ``found_by_police``."""

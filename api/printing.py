@@ -1,0 +1,119 @@
+"""A published list on a terminal, as CSV and as data."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from risk.published import Shown, row_words
+from risk.words import day, day_time
+
+CSV_COLUMNS = (
+    "rank", "change", "person_id", "district", "team_rank", "in_100", "p_serious", "expected_harm", "harm_days_365",
+    "incidents_30", "incidents_90", "incidents_365", "days_since", "victims_1095", "count_rank", "state",
+    "release_due", "reasons", "age_unknown",
+)  # fmt: skip
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def reason_text(reason: dict[str, Any]) -> str:
+    """A reason with the records it cites: "4 reports …: E123, E130 and 2 more"."""
+    if not reason["events"]:
+        return str(reason["sentence"])
+    more = f" and {reason['more']:,} more" if reason["more"] else ""
+    return f"{reason['sentence']}: {', '.join(reason['events'])}{more}"
+
+
+def list_as_dict(view: Shown) -> dict[str, Any]:
+    """The list for a machine: what it is, its rows, who left, who stands apart."""
+    return {
+        **view.published.about(),
+        "team": view.team and {"team_id": view.team.team_id, "districts": list(view.team.districts)},
+        "top": view.top,
+        "note": view.note,
+        "rows": [_row(view, row) for row in view.rows],
+        "leavers": view.leavers,
+        "apart": view.apart,
+        "teams": [
+            {"team_id": team.team_id, "name": team.name, "districts": list(team.districts)}
+            for team in view.teams
+        ],
+    }
+
+
+def _row(view: Shown, row: dict[str, Any]) -> dict[str, Any]:
+    words = row_words(row)
+    return {**row, "name": view.names.get(row["person_id"]), "change": words["change"]}
+
+
+def list_as_csv(view: Shown) -> str:
+    """The rows as CSV (RFC 4180). Text that a spreadsheet would run as a formula gets an apostrophe before it."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_COLUMNS)
+    for row in view.rows:
+        flat = row | {
+            "change": row_words(row)["change"],
+            "state": "; ".join(row["state"] or []),
+            "reasons": " | ".join(reason_text(reason) for reason in row["reasons"] or []),
+            "release_due": row["release_due"].isoformat() if row["release_due"] else "",
+        }
+        writer.writerow([_safe(flat[name]) for name in CSV_COLUMNS])
+    return out.getvalue()
+
+
+def _safe(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def print_list(view: Shown) -> None:
+    """The list as a table on the terminal."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console()
+    about = view.published.facts
+    title = f"OFFICIAL-SENSITIVE. {view.team_name}: as of {day_time(view.published.as_of)}"
+    if about["nature"] == "simulated":
+        title = f"SIMULATED, NO REAL PERSON. {title}"
+    table = Table(title=title, title_justify="left", show_lines=True, padding=(0, 1))
+    for name, right in (("Rank", True), ("Who", False), ("In a year", False), ("Harm", True), ("30/90/365", True),
+                        ("Now", False), ("Why", False)):  # fmt: skip
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for row in view.rows:
+        words = row_words(row)
+        who = "\n".join(
+            part for part in (view.names.get(row["person_id"]), row["person_id"], row["district"]) if part
+        )
+        table.add_row(
+            f"{row['rank']}\n{words['change']}\n({row['count_rank']} by count)",
+            escape(who),
+            f"{words['in_100']}\n{words['expected']} expected",
+            f"{words['harm_365']}\nlast year",
+            words["incidents"],
+            escape("\n".join([*(row["state"] or []), *filter(None, [words["release"], words["identity"]])])),
+            escape("\n".join(f"{n}. {reason_text(r)}" for n, r in enumerate(row["reasons"] or [], 1))),
+        )
+    console.print(table)
+    for line in _below(view):
+        console.print(line, highlight=False, markup=False)
+
+
+def _below(view: Shown) -> list[str]:
+    """What stands under the table: who left, who stands apart, what made the list."""
+    facts = view.published.facts
+    lines = [view.note] if view.note else []
+    lines += [f"Off the list since last time: {gone['person_id']} (was {gone['rank_before']}; {gone['why']})"
+              for gone in view.leavers]  # fmt: skip
+    by_reason: dict[str, int] = {}
+    for row in view.apart:
+        by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + 1
+    lines += [f"Apart, {reason}: {number:,}" for reason, number in by_reason.items()]
+    lines.append("Everyone else of the cohort is not prioritised by the model.")
+    lines.append(
+        f"List {view.published.list_id}, load {facts['load_id']}, model {facts['model_version']}, "
+        f"published {day(view.published.as_of)} from records up to {facts['data_until'] or 'no event'}."
+    )
+    return lines

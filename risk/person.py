@@ -1,0 +1,180 @@
+"""One person as of T: score, what it is made of, the reasons with their records, the history and the people around.
+
+The score comes from `risk.score`, the same path the nightly list takes, so a live answer equals the listed one to
+the bit when load, model and T are the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from features.errors import NotFoundError
+from risk.history import history
+from risk.network import network
+from risk.published import PublishedList, names
+from risk.reasons import Explainer, Explanation
+from risk.score import SHOWN, Scored, score_cohort, shown_figures
+from risk.state import states
+from risk.teams import districts
+from risk.view import View
+from risk.words import in_100
+
+NOT_PRIORITISED = "not prioritised by the model"
+NO_SCORE = "not scored: no domestic event as suspect in the last three years"
+
+
+def require_open(view: View, person_id: str) -> None:
+    """Refuse a person who is not in the records as of T, or whose record is not open without sign-in.
+
+    The two are told apart only by the cure: a restricted record does not confirm that it exists.
+    """
+    found = view.identity("person").filter(pl.col("person_id") == person_id)
+    if found.is_empty() or found["access"][0] == "named_users":
+        raise NotFoundError(
+            f"There is no person {person_id!r} you can open.",
+            where="persons",
+            cure="Check the reference. A record restricted to named users or withheld by law is opened by the "
+            "force's records team, not here.",
+        )
+
+
+def person(
+    view: View, doc: Mapping[str, Any], person_id: str, published: PublishedList | None = None
+) -> dict[str, Any]:
+    """Everything a person page shows. No victim's name, address or safe contact is in it."""
+    require_open(view, person_id)
+    scored = score_cohort(view.load, doc, view.t, [person_id])
+    explained = Explainer(view, scored, [person_id]).of(person_id) if scored.frame.height else None
+    happened = history(view, person_id)
+    district = districts(view, pl.DataFrame({"person_id": [person_id]}))["district"][0]
+    return {
+        "person_id": person_id,
+        "name": names(view, [person_id]).get(person_id),
+        "as_of": view.t,
+        "district": district,
+        "score": score_of(scored, person_id, published),
+        "contributions": contributions(scored, person_id),
+        "reasons": reasons_of(explained),
+        "state": states(view, [person_id])[person_id].as_dict(),
+        "history": [one.as_dict() for one in happened],
+        "network": network(view, person_id),
+        "spans": _spans(view, person_id),
+        "model_version": doc["version"],
+        "load_id": view.load.load_id,
+    }
+
+
+def score_of(scored: Scored, person_id: str, published: PublishedList | None) -> dict[str, Any]:
+    """The score of one person with its place on the published list, in figures and in words."""
+    rows = scored.frame.filter(pl.col("person_id") == person_id)
+    if rows.is_empty():
+        return {"scored": False, "words": NO_SCORE, "in_scope": False, "reason_apart": None}
+    row = rows.row(0, named=True)
+    place = _place(published, person_id)
+    figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
+    said = in_100(row["p_serious"])
+    words = f"{said} with histories like this are recorded for serious harm within a year"
+    if row["p_serious"] is None:
+        words = f"not scored: {row['out_of_scope_reason']}"
+    elif row["out_of_scope_reason"]:
+        words += f"; stands apart: {row['out_of_scope_reason']}"
+    elif place is not None and not place["listed"]:
+        words += f"; {NOT_PRIORITISED}"
+    return {
+        "scored": row["p_serious"] is not None,
+        "words": words,
+        "in_100": said,
+        "p_serious": row["p_serious"],
+        "p_any": row["p_any"],
+        "expected_harm": row["expected_harm"],
+        "in_scope": row["in_scope"],
+        "reason_apart": row["out_of_scope_reason"],
+        "age_unknown": row["age_unknown"],
+        "first_time": row["first_time"],
+        "release_due": row["release_due"],
+        "figures": {name: figures.get(name) for name in SHOWN},
+        "place": place,
+    }
+
+
+def _place(published: PublishedList | None, person_id: str) -> dict[str, Any] | None:
+    """Where the person stands on the published list."""
+    if published is None:
+        return None
+    rows = published.rows.filter(pl.col("person_id") == person_id)
+    if rows.is_empty():
+        return None
+    row = rows.row(0, named=True)
+    kept = (
+        "rank",
+        "rank_before",
+        "places_moved",
+        "movement",
+        "listed",
+        "district",
+        "team_rank",
+        "count_rank",
+    )
+    counts = published.facts["counts"]
+    return {"list_id": published.list_id, "of": counts["ranked"]} | {name: row[name] for name in kept}
+
+
+def contributions(scored: Scored, person_id: str) -> dict[str, Any]:
+    """The exact sum: intercept, one part a column, and the log-odds they add up to."""
+    rows = scored.frame.filter(pl.col("person_id") == person_id)
+    if rows.is_empty() or rows["p_serious"][0] is None:
+        return {"intercept": None, "log_odds": None, "parts": []}
+    p = rows["p_serious"][0]
+    parts = scored.contributions([person_id]).select("column", "value", "contribution").to_dicts()
+    base = next(part["contribution"] for part in parts if part["column"] == "(intercept)")
+    rest = [part for part in parts if part["column"] != "(intercept)"]
+    rest.sort(key=lambda part: (-abs(part["contribution"]), part["column"]))
+    return {"intercept": base, "log_odds": math.log(p / (1 - p)), "parts": rest}
+
+
+def reasons_of(explained: Explanation | None) -> dict[str, Any]:
+    """The reasons of a score: what raises it, what lowers it, what it had to do without."""
+    if explained is None:
+        return {"raises": [], "lowers": [], "missing": []}
+    return {"raises": explained.raises(), "lowers": explained.lowers(), "missing": explained.missing}
+
+
+def score_in_words(
+    view: View, doc: Mapping[str, Any], person_id: str, published: PublishedList | None
+) -> dict[str, Any]:
+    """The score as a before-attending sheet says it: words and up to three reasons."""
+    scored = score_cohort(view.load, doc, view.t, [person_id])
+    said = score_of(scored, person_id, published)
+    top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []
+    place = said.get("place")
+    return {
+        "words": said["words"],
+        "reasons": top,
+        "rank": place and place["rank"],
+        "of": place and place["of"],
+        "listed": bool(place and place["listed"]),
+        "model_version": doc["version"],
+    }
+
+
+def _spans(view: View, person_id: str) -> list[dict[str, Any]]:
+    """Stretches of time for the timeline picture: spells, custody, bail and orders."""
+    found: list[dict[str, Any]] = []
+
+    def add(table: str, key: str, start: str, ends: tuple[str, ...], name: str) -> None:
+        rows = view.whole(table).filter(pl.col(key) == person_id)
+        for row in rows.iter_rows(named=True):
+            end = min((row[e] for e in ends if row[e] is not None), default=None)
+            found.append({"lane": name, "label": str(row.get("state") or row.get("kind") or name),
+                          "from": row[start], "to": end})  # fmt: skip
+
+    add("spell", "person_id", "started_on", ("ended_on",), "prison, remand, licence")
+    add("custody", "person_id", "arrested_at", ("released_at",), "custody")
+    add("bail", "person_id", "from_at", ("until_at", "cancelled_at"), "bail")
+    add("order", "respondent_id", "made_on", ("expires_on", "discharged_on"), "orders")
+    unique = {(s["lane"], s["label"], s["from"], s["to"]): s for s in found}
+    return sorted(unique.values(), key=lambda s: (s["lane"], s["from"], s["label"]))

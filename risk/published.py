@@ -1,0 +1,221 @@
+"""Reading published lists: the frozen folder as an object, and a list as one team sees it.
+
+Names of listed persons are looked up in the identity store of the load in use, at the moment of looking: a person
+taken out of the records by law since the list was published is shown as withheld, with rank and score alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from features.errors import InputError, NotFoundError
+from features.home import Home
+from risk.teams import Team, find_team, teams
+from risk.view import View
+from risk.words import amount, count, day, day_time
+
+ROWS, APART, ABOUT = "rows.parquet", "apart.parquet", "list.json"
+
+
+@dataclass(frozen=True)
+class PublishedList:
+    """A frozen list. ``facts`` is list.json; the tables are read when asked for and checked against its digests."""
+
+    folder: Path
+    facts: dict[str, Any]
+    created: bool = field(default=False, compare=False)
+
+    @property
+    def list_id(self) -> str:
+        """The name of the list."""
+        return str(self.facts["list_id"])
+
+    @property
+    def as_of(self) -> datetime:
+        """T: the moment the list is about."""
+        return datetime.fromisoformat(self.facts["as_of"])
+
+    @cached_property
+    def rows(self) -> pl.DataFrame:
+        """Every ranked person by rank; ``listed`` marks the list itself."""
+        return self._table(ROWS)
+
+    @cached_property
+    def apart(self) -> pl.DataFrame:
+        """Who stands apart, with the reason."""
+        return self._table(APART)
+
+    def _table(self, name: str) -> pl.DataFrame:
+        data = (self.folder / name).read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.facts["sha256"][name]:
+            raise InputError(
+                f"List {self.list_id} is not the one that was published: the digest of {name} differs.",
+                where=f"lists/{self.list_id}/{name}",
+                cure="Restore it from a backup; it will not be shown as it is.",
+            )
+        return pl.read_parquet(data)
+
+    def about(self) -> dict[str, Any]:
+        """What the list says of itself, without its persons."""
+        return {name: value for name, value in self.facts.items() if name not in {"leavers", "sha256"}}
+
+    def summary(self) -> str:
+        """Two lines for the command line."""
+        facts = self.facts
+        state = "published" if self.created else "already published; nothing changed"
+        return (
+            f"List {self.list_id} {state}: as of {day_time(self.as_of)}, "
+            f"{facts['counts']['listed']:,} listed of {facts['counts']['ranked']:,} ranked, "
+            f"{facts['counts']['apart']:,} apart.\n"
+            f"Since the last list: {facts['counts']['entrants']:,} new, {len(facts['leavers']):,} gone."
+        )
+
+
+def list_ids(home: Home) -> list[str]:
+    """The ids of all published lists, oldest T first; of equal T the last published comes last."""
+    return [one.list_id for one in lists(home)]
+
+
+def lists(home: Home) -> list[PublishedList]:
+    """Every published list, oldest T first."""
+    folder = home.path / "lists"
+    found = [read_list(home, path.parent.name) for path in folder.glob(f"[!.]*/{ABOUT}")]
+    return sorted(found, key=lambda one: (one.as_of, one.facts["published_at"], one.list_id))
+
+
+def read_list(home: Home, list_id: str | None = None) -> PublishedList:
+    """A published list by its id, the latest (greatest T) without one. Raises NotFoundError."""
+    if list_id is None:
+        known = lists(home)
+        if not known:
+            raise NotFoundError(
+                "No list has been published yet.", where="lists", cure="Run doorstep publish --as-of DATE."
+            )
+        return known[-1]
+    folder = home.path / "lists" / list_id
+    if list_id.startswith(".") or "/" in list_id or not (folder / ABOUT).is_file():
+        known_ids = [path.parent.name for path in (home.path / "lists").glob(f"[!.]*/{ABOUT}")]
+        raise NotFoundError(
+            f"There is no list {list_id!r}.",
+            where="lists",
+            cure=f"Lists here: {', '.join(sorted(known_ids)[-5:]) or 'none; run doorstep publish'}.",
+        )
+    return PublishedList(folder, json.loads((folder / ABOUT).read_text(encoding="utf-8")))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A list as one team sees it: the rows shown, the leavers and those apart on its patch, and names."""
+
+    published: PublishedList
+    team: Team | None
+    top: int
+    rows: list[dict[str, Any]]
+    apart: list[dict[str, Any]]
+    leavers: list[dict[str, Any]]
+    names: dict[str, str]
+    teams: list[Team]
+    note: str
+
+    @property
+    def team_name(self) -> str:
+        """Whose list it is, in words."""
+        return "whole force" if self.team is None else self.team.name
+
+    def persons(self) -> list[str]:
+        """Everyone the view shows."""
+        return [row["person_id"] for part in (self.rows, self.leavers, self.apart) for row in part]
+
+
+def shown(published: PublishedList, home: Home, *, team: str | None = None, top: int | None = None) -> Shown:
+    """The list of a team (team_id or district) or of the whole force, its first ``top`` places.
+
+    A list is published to a fixed depth (``risk/data/list.toml``); asking for more shows what there is and says so.
+    Raises InputError for a team or district there is not.
+    """
+    view = View(home.require(), published.as_of)
+    known, places = teams(view), published.facts["settings"]["places"]
+    rows, apart, leavers = published.rows.filter("listed"), published.apart, published.facts["leavers"]
+    chosen = None
+    if team is not None:
+        chosen = find_team(known, team, frozenset(published.rows["district"].unique().to_list()))
+        patch = list(chosen.districts)
+        rows = rows.filter(pl.col("district").is_in(patch))
+        apart = apart.filter(pl.col("district").is_in(patch))
+        leavers = [gone for gone in leavers if gone["district_before"] in patch]
+    limit = top or int(places["team"] if chosen else places["force"])
+    note = ""
+    if rows.height < (top or 0):
+        note = f"The list was published with {count(rows.height, 'place')} here, not {top:,}."
+    withhold = _Withheld(view, published.list_id)
+    cut = [withhold.row(row) for row in rows.head(limit).iter_rows(named=True)]
+    aside = [withhold.row(row) for row in apart.iter_rows(named=True)]
+    gone = [withhold.row(row) for row in leavers]
+    people = [row["person_id"] for part in (cut, aside, gone) for row in part]
+    return Shown(published, chosen, limit, cut, aside, gone, names(view, people), known, note)
+
+
+class _Withheld:
+    """Blanks who has been taken out of the records by law since a list was published (DPA 2018 s.47)."""
+
+    def __init__(self, view: View, salt: str) -> None:
+        self._known = set(view.everyone())
+        self._salt = salt
+
+    def row(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The row as it is, or with rank and score alone under a digest."""
+        if row["person_id"] in self._known:
+            return {**row, "withheld": False}
+        digest = hashlib.sha256(f"{self._salt}:{row['person_id']}".encode()).hexdigest()[:10]
+        blank = {"reasons": [], "state": []}
+        return {
+            **row,
+            "withheld": True,
+            "person_id": f"withheld-{digest}",
+            **{k: blank[k] for k in blank if k in row},
+        }
+
+
+def names(view: View, persons: Iterable[str]) -> dict[str, str]:
+    """Names as recorded, for those who may open them; restricted records and nameless ones are left out."""
+    table = view.identity("person").filter(pl.col("person_id").is_in(list(persons)))
+    open_ones = table.filter(
+        pl.col("access").fill_null("normal") != "named_users", ~pl.col("no_processing").fill_null(False)
+    )
+    found = {}
+    for row in open_ones.iter_rows(named=True):
+        parts = [row["given_names"], row["family_name"]]
+        if name := " ".join(part for part in parts if part):
+            found[row["person_id"]] = name
+    return found
+
+
+def row_words(row: dict[str, Any]) -> dict[str, str]:
+    """A row's figures in words, the same on the page, on paper and on the command line."""
+    moves = row["places_moved"]
+    change = {
+        "new": "new",
+        "up": f"up {moves or 0:,}",
+        "down": f"down {-(moves or 0):,}",
+        "same": "no change",
+    }.get(row["movement"] or "", "first list")
+    return {
+        "change": change,
+        "in_100": row["in_100"] or "not scored",
+        "expected": f"{amount(row['expected_harm'])} days",
+        "harm_365": f"{amount(row['harm_days_365'])} days",
+        "incidents": f"{row['incidents_30']} / {row['incidents_90']} / {row['incidents_365']}",
+        "since": count(row["days_since"], "day") if row["days_since"] is not None else "not in the records",
+        "victims": str(row["victims_1095"]),
+        "release": f"due out {day(row['release_due'])}" if row["release_due"] else "",
+        "identity": "birth date not recorded" if row["age_unknown"] else "",
+    }

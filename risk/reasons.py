@@ -1,0 +1,231 @@
+"""From contributions to sentences: what raises a score, what lowers it, and which records stand behind each word.
+
+The scorer's exact contributions are summed by feature family. A family becomes one sentence made of the strongest
+of its features, each told with the person's own numbers, and cites the events those numbers count. Nothing here
+weighs anything: a sentence says what the model added up, never why a person did something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+from features.evidence import Witness
+
+from features.catalogue import Column, Feature, load_catalogue, window_phrase
+from features.histories import histories
+from risk.score import Scored
+from risk.settings import settings
+from risk.view import View
+from risk.words import ago, amount, count
+
+GRADES = {1: "standard", 2: "medium", 3: "high"}
+INTERCEPT = "(intercept)"
+AGE = "age"
+
+
+@dataclass(frozen=True)
+class Cited:
+    """A record behind a sentence: its reference and when it happened."""
+
+    reference: str
+    at: datetime | None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One family's share of a score. ``contribution`` is in log-odds against the average of the training rows."""
+
+    group: str
+    title: str
+    sentence: str
+    contribution: float
+    columns: dict[str, float]
+    cited: list[Cited] = field(default_factory=list)
+    on_lists: bool = True
+
+    def row(self, most: int) -> dict[str, Any]:
+        """The reason as it stands on a list row, with at most ``most`` references."""
+        kept = [cited.reference for cited in self.cited[:most]]
+        return {
+            "group": self.title,
+            "sentence": self.sentence,
+            "contribution": self.contribution,
+            "events": kept,
+            "more": len(self.cited) - len(kept),
+        }
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """All there is to say about one score. ``base`` is the intercept; base and reasons sum to logit(p_serious)."""
+
+    person_id: str
+    base: float
+    reasons: list[Reason]
+    missing: list[str]
+
+    def raises(self) -> list[Reason]:
+        """What raises the score, the most first."""
+        return [reason for reason in self.reasons if reason.contribution > _ignore()]
+
+    def lowers(self) -> list[Reason]:
+        """What lowers it, the most first."""
+        return sorted((r for r in self.reasons if r.contribution < -_ignore()), key=lambda r: r.contribution)
+
+    def top(self, number: int) -> list[Reason]:
+        """The reasons a list shows: age is never one of them."""
+        return [reason for reason in self.raises() if reason.on_lists][:number]
+
+
+def _ignore() -> float:
+    return float(settings("reasons")["limits"]["ignore"])
+
+
+class Explainer:
+    """Explains scores of some persons of a scored cohort; the histories of all of them are read at once."""
+
+    def __init__(self, view: View, scored: Scored, persons: Iterable[str]) -> None:
+        wanted = sorted(set(persons))
+        keys = pl.DataFrame({"person_id": wanted}, schema={"person_id": pl.String})
+        rows = histories(view.records, "offender", scored.as_of, subjects=keys)
+        self._values = {row["person_id"]: row for row in rows.iter_rows(named=True)}
+        self._shares: dict[str, dict[str, float]] = {person: {} for person in wanted}
+        for person, column, share in (
+            scored.contributions(wanted).select("person_id", "column", "contribution").iter_rows()
+        ):
+            self._shares[person][column] = share
+        catalogue = load_catalogue()
+        self._columns = {column.name: column for column in catalogue.columns("offender")}
+        self._lost = catalogue.left_out("offender", view.records.missing)
+        self._witness = Witness(view.records, "offender", scored.as_of, wanted)
+
+    def of(self, person_id: str) -> Explanation:
+        """The explanation of one person's score."""
+        shares = dict(self._shares[person_id])
+        base = shares.pop(INTERCEPT, 0.0)
+        groups: dict[str, dict[str, float]] = {}
+        for name, share in shares.items():
+            feature = self._columns[name].feature
+            group = AGE if feature.sensitive == AGE else feature.family
+            groups.setdefault(group, {})[name] = share
+        reasons = [self._reason(person_id, group, columns) for group, columns in groups.items()]
+        reasons.sort(key=lambda reason: (-reason.contribution, reason.group))
+        return Explanation(person_id, base, reasons, self._missing(person_id))
+
+    def _reason(self, person: str, group: str, columns: dict[str, float]) -> Reason:
+        said = settings("reasons")
+        total = sum(columns.values())
+        words = said["family"].get(group, {"title": group.capitalize()})
+        chosen = self._strongest(columns, up=total > 0)[: said["limits"]["features"]]
+        values = self._values[person]
+        facts = [tell(feature, values, strongest, up=total > 0) for feature, strongest in chosen]
+        cited = self._cited(person, chosen) if total > _ignore() else []
+        sentence = "; ".join(dict.fromkeys(fact for fact in facts if fact))
+        return Reason(
+            group,
+            words["title"],
+            sentence[:1].upper() + sentence[1:],
+            total,
+            columns,
+            cited,
+            words.get("list", True),
+        )
+
+    def _strongest(self, columns: Mapping[str, float], *, up: bool) -> list[tuple[Feature, Column]]:
+        """Features that push the family's way, the strongest first, each with its strongest column."""
+        sums: dict[str, float] = {}
+        best: dict[str, str] = {}
+        for name, share in columns.items():
+            feature = self._columns[name].feature.name
+            sums[feature] = sums.get(feature, 0.0) + share
+            push = share if up else -share
+            if feature not in best or push > (columns[best[feature]] if up else -columns[best[feature]]):
+                best[feature] = name
+        order = sorted(sums, key=lambda name: (-sums[name] if up else sums[name], name))
+        same_way = [name for name in order if (sums[name] > 0) == up and sums[name] != 0]
+        return [
+            (self._columns[best[name]].feature, self._columns[best[name]]) for name in same_way or order[:1]
+        ]
+
+    def _cited(self, person: str, chosen: list[tuple[Feature, Column]]) -> list[Cited]:
+        """The records the told numbers count, newest first, each once."""
+        found: dict[str, datetime | None] = {}
+        for feature, strongest in chosen:
+            for name in _evidence_columns(feature, strongest):
+                for reference, at in self._witness.of(person, name):
+                    found.setdefault(reference, at)
+        order = sorted(found.items(), key=lambda item: item[0])
+        order.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)
+        return [Cited(reference, at) for reference, at in order[: settings("reasons")["limits"]["events"]]]
+
+    def _missing(self, person: str) -> list[str]:
+        """What the score did without: features the load cannot feed, and what is not known of this person."""
+        said = [f"{name.replace('_', ' ')}: the load holds no {lacks}" for name, lacks in self._lost.items()]
+        values, templates = self._values[person], settings("reasons")["feature"]
+        for feature in dict.fromkeys(column.feature for column in self._columns.values()):
+            known = templates.get(feature.name, {})
+            if feature.name in self._shares[person] and values.get(feature.name) is None and "none" in known:
+                said.append(known["none"])
+        return said
+
+
+def _evidence_columns(feature: Feature, strongest: Column) -> list[str]:
+    """The columns whose records are cited: the strongest, or what a formula is made of."""
+    return list(strongest.inputs) if feature.aggregate == "formula" else [strongest.name]
+
+
+# --- telling one feature -----------------------------------------------------------------------------------
+
+
+def tell(feature: Feature, values: Mapping[str, Any], strongest: Column, *, up: bool) -> str:
+    """One feature in words with a person's own numbers; ``strongest`` is the column that pushed most."""
+    template = settings("reasons")["feature"].get(feature.name)
+    value = values.get(strongest.name)
+    if value is None:
+        return str((template or {}).get("none", f"{strongest.text}: not recorded"))
+    if template is None:
+        return f"{strongest.text}: {amount(float(value))}"
+    style = template["style"]
+    if style in ("count", "amount"):
+        return _counted(feature, values, strongest, template, up=up)
+    words = {
+        "ago": ago(value),
+        "amount": amount(float(value)),
+        "grade": GRADES.get(int(value), str(value)),
+        "times": amount(float(value)) + " times",
+        "years": str(int(value)),
+        "window": window_phrase(strongest.window) if feature.windows else "",
+        "count": count(value, template.get("one", ""), template.get("many")),
+    }
+    return str(template["say"]).format(**words)
+
+
+def _counted(
+    feature: Feature, values: Mapping[str, Any], strongest: Column, template: Mapping[str, Any], *, up: bool
+) -> str:
+    """A windowed count or sum: "4 reports in the last 90 days, 1 in the 90 before"."""
+    one, many = template["one"], template["many"]
+
+    def number(value: float) -> str:
+        if template["style"] == "count":
+            return count(value, one, many)
+        return f"{amount(float(value))} {one if value == 1 else many}" if value else f"no {many}"
+
+    here = values[strongest.name]
+    said = f"{number(here)} {window_phrase(strongest.window)}"
+    if strongest.window is None or not here or not up:
+        return said
+    longer = (
+        values.get(feature.column_name(strongest.window * 2))
+        if strongest.window * 2 in feature.windows
+        else None
+    )
+    if longer is None:
+        return said
+    before = longer - here
+    figure = amount(float(before)) if before else "none"
+    return f"{said}, {figure} in the {strongest.window} before"
