@@ -19,6 +19,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models import baselines, metrics
+from models.dataset import WITHIN
 from models.metrics import Board
 from models.scorer import Scorer
 
@@ -38,7 +39,7 @@ class Occasion:
     scores: dict[str, tuple[Array, Array]]
     """name -> (list order, probability order)"""
     p: dict[str, Array]
-    """named probabilities of serious harm (``model``, ``without age``, ``90d`` ...)"""
+    """named probabilities of serious harm (``model``, ``without age``, ``90`` ...)"""
     expected: Array
     flags: dict[str, npt.NDArray[np.bool_]]
     outcomes: dict[str, Array] | None = None
@@ -90,7 +91,7 @@ def occasion(
     outcomes = None
     if "serious" in frame.columns:
         names: tuple[str, ...] = ("serious", "winsor_days", "harm_days", "serious_182", "serious_10")
-        names += tuple(c for c in frame.columns if c.startswith("serious_") and c.endswith("d"))
+        names += tuple(c for c in frame.columns if c.startswith(WITHIN))
         outcomes = {c: _array(frame[c].cast(pl.Float64).fill_null(0.0)) for c in names if c in frame.columns}
     truth = None
     if oracle is not None:
@@ -359,8 +360,8 @@ def _sensitivity(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
     labels = [c for c in occasions[0].outcomes if c.startswith("serious_")]
     shown = {"serious_182": "any offence of 182 days or more", "serious_10": "any offence of 10 days or more"}
     for label in labels:
-        own = label.removeprefix("serious_")
-        title = shown.get(label, f"serious harm within {own}")
+        own = label.removeprefix(WITHIN).removesuffix("d")
+        title = shown.get(label, f"serious harm within {own} days")
         for score in occasions[0].scores:
             if score.startswith("without"):
                 continue

@@ -26,6 +26,8 @@ from models import baselines, settings
 from models.store import code_version
 
 COHORT_FLAGS = ("active_365", "first_time", "age_unknown")
+WITHIN = "serious_within_"
+"""Outcome columns of further horizons: ``serious_within_90d``."""
 Progress = Callable[[str, int, int], None]
 
 
@@ -133,6 +135,7 @@ class Source:
     cache: Path | None = None
     delay_days: int = 90
     progress: Progress | None = None
+    _last: tuple[datetime, pl.DataFrame] | None = None
 
     @classmethod
     def of(
@@ -145,6 +148,8 @@ class Source:
     def features_at(self, t: datetime) -> pl.DataFrame:
         """Everyone in the cohort at ``t``: ``person_id``, cohort columns and all offender histories the model, the
         rules and the report may want; sorted by person_id."""
+        if self._last is not None and self._last[0] == t:
+            return self._last[1]
         catalogue = load_catalogue()
         wanted = [*model_columns(self.records.missing, health=True, catalogue=catalogue).shapes]
         known = {c.name for c in catalogue.columns("offender")}
@@ -153,11 +158,13 @@ class Source:
         columns = list(dict.fromkeys([*wanted, *rules]))
         path = self._path("histories", t, "\n".join(columns))
         if path is not None and path.is_file():
-            return pl.read_parquet(path)
+            self._last = (t, pl.read_parquet(path))
+            return self._last[1]
         members = cohort(self.records, t)
         frame = histories(self.records, "offender", t, subjects=members.select("person_id"), columns=columns)
         frame = members.join(frame, on="person_id", how="left").sort("person_id")
         _write(path, frame)
+        self._last = (t, frame)
         return frame
 
     def outcomes_at(self, t: datetime, horizon_days: int, everyone: bool = False) -> pl.DataFrame:
@@ -181,7 +188,7 @@ class Source:
     def frame_at(self, t: datetime, in_scope_only: bool = True) -> pl.DataFrame:
         """Histories of the cohort at ``t`` with their outcomes: the main horizon's under their own names
         (``serious``, ``other``, ``severe``, ``harm_days``, ``winsor_days``, ``serious_182``, ``serious_10``) and
-        ``serious_<h>`` for each further horizon."""
+        ``serious_within_<h>d`` for each further horizon."""
         config = settings.load("logistic")
         main, *further = [int(h) for h in config["grid"]["horizons"]]
         rows = self.features_at(t)
@@ -189,7 +196,7 @@ class Source:
         main_outcomes = with_tiers(self.outcomes_at(t, main))
         rows = rows.join(main_outcomes, on="person_id", how="left")
         for h in further:
-            other = self.outcomes_at(t, h).select("person_id", pl.col("serious").alias(f"serious_{h}d"))
+            other = self.outcomes_at(t, h).select("person_id", pl.col("serious").alias(f"{WITHIN}{h}d"))
             rows = rows.join(other, on="person_id", how="left")
         return rows.with_columns(pl.lit(t).cast(pl.Datetime("us", "UTC")).alias("as_of")).sort("person_id")
 
@@ -285,4 +292,4 @@ def outcome_columns(frame: pl.DataFrame) -> list[str]:
         "serious_182",
         "serious_10",
     )
-    return [c for c in frame.columns if c in names or (c.startswith("serious_") and c.endswith("d"))]
+    return [c for c in frame.columns if c in names or c.startswith(WITHIN)]

@@ -1,6 +1,7 @@
 """Elastic-net logistic regression by Newton's method around scikit-learn's coordinate descent.
 
-The problem is scikit-learn's own ``LogisticRegression(solver="saga", l1_ratio=r, C=1/(penalty * sum of weights))``:
+Without sign limits the problem is scikit-learn's own
+``LogisticRegression(solver="saga", l1_ratio=r, C=1/(penalty * sum of weights))``:
 
     minimise  sum_i w_i log(1 + exp(-s_i z_i)) / sum_i w_i  +  penalty * ( r |b|_1 + (1 - r)/2 |b|_2^2 ),
     z = intercept + X b, s = +-1, intercept not penalised.
@@ -58,11 +59,13 @@ def fit_path(
     l1_ratio: float,
     tolerance: float = 1e-7,
     max_iterations: int = 50,
+    signs: Array | None = None,
 ) -> list[Fit]:
     """Solutions for ``penalties``, strongest first, each started from the one before.
 
-    ``x`` rows x terms, standardised; ``y`` 0/1 with both classes present; ``weight`` > 0. A step that does not lower
-    the objective is halved. Stops when no coefficient moves by more than ``tolerance``.
+    ``x`` rows x terms, standardised; ``y`` 0/1 with both classes present; ``weight`` > 0; ``signs`` +1 or -1 where a
+    coefficient may only be that way or zero, 0 where it is free. A step that does not lower the objective is halved.
+    Stops when no coefficient moves by more than ``tolerance``.
     """
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
@@ -70,11 +73,12 @@ def fit_path(
     if not 0.0 < rate < 1.0:
         raise ValueError("both classes are needed")
     b0, b = float(np.log(rate / (1.0 - rate))), np.zeros(x.shape[1])
+    signs = np.zeros(x.shape[1]) if signs is None else signs
     fits = []
     with threadpool_limits(limits=1):
         for penalty in sorted(penalties, reverse=True):
             b0, b, steps, done = _newton(
-                x, y, weight / weight.sum(), penalty, l1_ratio, b0, b, tolerance, max_iterations
+                x, y, weight / weight.sum(), penalty, l1_ratio, b0, b, tolerance, max_iterations, signs
             )
             fits.append(Fit(penalty, b0, b.copy(), steps, done))
     return fits
@@ -90,6 +94,7 @@ def _newton(
     b: Array,
     tolerance: float,
     max_iterations: int,
+    signs: Array,
 ) -> tuple[float, Array, int, bool]:
     value = objective(x, y, w, penalty, l1_ratio, b0, b)
     for step in range(1, max_iterations + 1):
@@ -101,7 +106,7 @@ def _newton(
         hessian = root.T @ root - total * np.outer(mean, mean)
         slack = w * (y - p)
         gradient = slack @ x - slack.sum() * mean  # of minus the loss, the intercept profiled out
-        new = _quadratic(hessian, hessian @ b + gradient, penalty, l1_ratio)
+        new = _quadratic(hessian, hessian @ b + gradient, penalty, l1_ratio, signs)
         new0 = b0 + float(slack.sum()) / total - float(mean @ (new - b))
         move, move0, share = new - b, new0 - b0, 1.0
         while True:
@@ -115,8 +120,12 @@ def _newton(
     return b0, b, max_iterations, False
 
 
-def _quadratic(hessian: Array, linear: Array, penalty: float, l1_ratio: float) -> Array:
-    """argmin_b 1/2 b'Hb - c'b + penalty * elastic net, through scikit-learn on a square-root of H."""
+def _quadratic(hessian: Array, linear: Array, penalty: float, l1_ratio: float, signs: Array) -> Array:
+    """argmin_b 1/2 b'Hb - c'b + penalty * elastic net within the sign limits, through scikit-learn on a root of H.
+
+    A limited coefficient is solved for as (sign x a non-negative number); when any is limited, a free one becomes the
+    difference of two non-negative numbers, of which the penalty leaves at most one.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import ElasticNet
 
@@ -124,9 +133,22 @@ def _quadratic(hessian: Array, linear: Array, penalty: float, l1_ratio: float) -
     # The jitter makes H invertible where windows coincide; a fixed point of the outer loop does not depend on it.
     jitter = 1e-9 * max(float(np.trace(hessian)) / max(size, 1), 1e-12)
     lower = np.linalg.cholesky(hessian + jitter * np.eye(size))
-    target = np.linalg.solve(lower, linear)
-    inner = ElasticNet(alpha=penalty, l1_ratio=l1_ratio, fit_intercept=False, tol=1e-12, max_iter=5000)
+    target = np.sqrt(size) * np.linalg.solve(lower, linear)
+    root = np.sqrt(size) * lower.T
+    limited = bool((signs != 0).any())
+    free = np.flatnonzero(signs == 0)
+    columns = (
+        np.concatenate([root * np.where(signs == 0, 1.0, signs), -root[:, free]], axis=1) if limited else root
+    )
+    inner = ElasticNet(
+        alpha=penalty, l1_ratio=l1_ratio, fit_intercept=False, tol=1e-10, max_iter=5000, positive=limited
+    )
     with warnings.catch_warnings():  # an inner solve cut short only costs the outer loop another step
         warnings.simplefilter("ignore", ConvergenceWarning)
-        inner.fit(np.asfortranarray(np.sqrt(size) * lower.T), np.sqrt(size) * target)
-    return np.asarray(inner.coef_, dtype=np.float64)
+        inner.fit(np.asfortranarray(columns), target)
+    found = np.asarray(inner.coef_, dtype=np.float64)
+    if not limited:
+        return found
+    out = found[:size] * np.where(signs == 0, 1.0, signs)
+    out[free] -= found[size:]
+    return out

@@ -5,7 +5,7 @@ Heads are logistic regressions over the same terms:
 - ``serious``   serious harm recorded in the main horizon (the head that is explained, person by person);
 - ``other``     another domestic event recorded, among those without serious harm;
 - ``severe``    very high harm, among those with serious harm;
-- ``serious_<h>d``  serious harm within a further horizon.
+- ``serious_<h>``  serious harm within a further horizon.
 
 No person's own outcome calibrates a prediction made for that person: the recalibration map is fitted on
 predictions from models that left the person's whole fold out, at the newest date with complete outcomes, and is then
@@ -15,7 +15,7 @@ applied to the final coefficients, fitted on everybody.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models import metrics, settings
-from models.dataset import person_folds
+from models.dataset import WITHIN, person_folds
 from models.elasticnet import Fit, fit_path
 from models.scorer import sigmoid
 from models.transforms import Term, declare, design
@@ -51,6 +51,8 @@ class Fitted:
     constant: list[str]
     notes: list[str] = field(default_factory=list)
     held_out: dict[str, Array] = field(default_factory=dict)
+    free: Array | None = None
+    """Coefficients of the main head without sign limits: where the data would have them point."""
 
 
 def targets(columns: list[str]) -> list[Target]:
@@ -60,19 +62,35 @@ def targets(columns: list[str]) -> list[Target]:
         Target("other", "other", ("serious", False)),
         Target("severe", "severe", ("serious", True)),
     ]
-    further = [c for c in columns if c.startswith("serious_") and c.endswith("d")]
-    return heads + [Target(c, c) for c in further]
+    further = [c for c in columns if c.startswith(WITHIN)]
+    return heads + [Target(f"serious_{c.removeprefix(WITHIN).removesuffix('d')}", c) for c in further]
+
+
+def term_sign(term: Term, directions: Mapping[str, int]) -> float:
+    """The sign a term's coefficient has when its column acts in the declared direction; 0: no direction declared.
+
+    A decay falls as days since grow, so that its sign is turned round; flags of absence and the hinges of age are
+    shapes without a direction.
+    """
+    if term.kind in ("missing", "hinge"):
+        return 0.0
+    return float(directions.get(term.column, 0)) * (-1.0 if term.kind == "decay" else 1.0)
 
 
 def fit(
-    rows: pl.DataFrame, newest: pl.DataFrame, shapes: Mapping[str, str], key: str = "person_id"
+    rows: pl.DataFrame,
+    newest: pl.DataFrame,
+    shapes: Mapping[str, str],
+    directions: Mapping[str, int] | None = None,
+    key: str = "person_id",
 ) -> Fitted:
     """Fit every head.
 
     Parameters
     ----------
     rows: (person, T) rows with the columns of ``shapes``, outcome columns (``serious``, ``other``, ``severe``,
-        ``winsor_days``, optional ``serious_<h>d``) and ``weight`` (inverse sampling share).
+        ``winsor_days``, optional ``serious_within_<h>d``) and ``weight`` (inverse sampling share).
+    directions: column -> +1, -1 or 0: coefficients may only point that way or be zero (None: all are free).
     newest: the rows of the newest date with complete outcomes, unsampled, same columns without ``weight``.
     shapes: column -> shape (see ``models.transforms``), in the fixed order of the terms.
     """
@@ -84,6 +102,7 @@ def fit(
         fold=person_folds(rows[key], int(_config()["person_folds"])),
         fold_new=person_folds(newest[key], int(_config()["person_folds"])),
         persons=rows[key],
+        signs=None if directions is None else np.array([term_sign(t, directions) for t in terms]),
     )
     out = Fitted(terms, {}, {}, constant)
     held_rows: dict[str, Array] = {}
@@ -91,6 +110,11 @@ def fit(
         head, z_rows, z_new = _fit_head(target, rows, newest, work, out.notes)
         out.heads[target.name], held_rows[target.name], out.held_out[target.name] = head, z_rows, z_new
     out.harm_parts = harm_parts(rows, work.weight, held_rows, out.notes)
+    main = targets(rows.columns)[0]
+    if directions is not None and out.heads[main.name]["fallback"] is None:
+        y = rows[main.outcome].fill_null(False).to_numpy().astype(np.float64)
+        free = replace(work, signs=None)
+        out.free = _path(free, y, _mask(rows, main), [out.heads[main.name]["penalty"]], main)[0].coef
     return out
 
 
@@ -102,6 +126,7 @@ class _Workspace:
     fold: npt.NDArray[np.int64]
     fold_new: npt.NDArray[np.int64]
     persons: pl.Series
+    signs: Array | None
 
 
 def _config() -> dict[str, Any]:
@@ -126,16 +151,8 @@ def _fit_head(
     others = work.persons.filter(pl.Series(mask & (y == 0))).n_unique()
     if min(persons, others) < int(config["min_events"]):
         return _constant_head(target, y[mask], work, mask, persons, notes)
-    penalties = [float(p) for p in config["penalties"]]
-    ratio = float(config["l1_ratio"])
-    test = mask & (work.fold == 0)
-    best = _best_penalty(work.x, y, work.weight, mask & (work.fold != 0), test, penalties, ratio)
-    z_rows, z_new = np.zeros(len(y)), np.zeros(len(work.x_new))
-    for fold in range(int(config["person_folds"])):
-        part = _solve(work.x, y, work.weight, mask & (work.fold != fold), best, ratio)
-        z_rows[work.fold == fold] = part.predict(work.x[work.fold == fold])
-        z_new[work.fold_new == fold] = part.predict(work.x_new[work.fold_new == fold])
-    final = _solve(work.x, y, work.weight, mask, best, ratio)
+    best, z_rows, z_new = _cross_fit(y, mask, work, target)
+    final = _path(work, y, mask, [best], target)[0]
     mask_new = _mask(newest, target)
     y_new = newest[target.outcome].fill_null(False).to_numpy().astype(np.float64)
     calibration = _calibrate(z_new[mask_new], y_new[mask_new], z_rows[mask], y[mask], work.weight[mask])
@@ -177,41 +194,40 @@ def _constant_head(
     return head, np.full(len(work.x), z), np.full(len(work.x_new), z)
 
 
-def _solve(x: Array, y: Array, weight: Array, mask: Mask, penalty: float, ratio: float) -> Fit:
+def _path(work: _Workspace, y: Array, mask: Mask, penalties: list[float], target: Target) -> list[Fit]:
     config = _config()
+    signs = (
+        work.signs if target.name.startswith("serious") else None
+    )  # directions are declared for serious harm
     return fit_path(
-        x[mask],
+        work.x[mask],
         y[mask],
-        weight[mask],
-        [penalty],
-        ratio,
-        float(config["tolerance"]),
-        int(config["max_iterations"]),
-    )[0]
-
-
-def _best_penalty(
-    x: Array, y: Array, weight: Array, train: Mask, test: Mask, penalties: list[float], ratio: float
-) -> float:
-    """The penalty with the least mean log loss on one held-out fold of persons; the strongest without both classes."""
-    if not 0.0 < y[train].mean() < 1.0 or not test.any() or not 0.0 < y[test].mean() < 1.0:
-        return max(penalties)
-    config = _config()
-    path = fit_path(
-        x[train],
-        y[train],
-        weight[train],
+        work.weight[mask],
         penalties,
-        ratio,
+        float(config["l1_ratio"]),
         float(config["tolerance"]),
         int(config["max_iterations"]),
+        signs,
     )
-    losses = []
-    for part in path:
-        z = part.predict(x[test])
-        loss = np.maximum(z, 0.0) - z * y[test] + np.log1p(np.exp(-np.abs(z)))
-        losses.append((float(np.average(loss, weights=weight[test])), part.penalty))
-    return min(losses)[1]
+
+
+def _cross_fit(y: Array, mask: Mask, work: _Workspace, target: Target) -> tuple[float, Array, Array]:
+    """The penalty with the least held-out log loss over the person folds, and the held-out log-odds it gives for the
+    rows and for the newest date's rows."""
+    config = _config()
+    penalties = sorted((float(p) for p in config["penalties"]), reverse=True)
+    z_rows = np.zeros((len(penalties), len(y)))
+    z_new = np.zeros((len(penalties), len(work.x_new)))
+    for fold in range(int(config["person_folds"])):
+        out, out_new = work.fold == fold, work.fold_new == fold
+        for k, part in enumerate(_path(work, y, mask & ~out, penalties, target)):
+            z_rows[k, out] = part.predict(work.x[out])
+            z_new[k, out_new] = part.predict(work.x_new[out_new])
+    z = z_rows[:, mask]
+    loss = np.maximum(z, 0.0) - z * y[mask] + np.log1p(np.exp(-np.abs(z)))
+    losses = np.average(loss, axis=1, weights=work.weight[mask])
+    k = int(np.argmin(losses))  # penalties run strongest first: of equals, the simpler model
+    return penalties[k], z_rows[k], z_new[k]
 
 
 def _calibrate(z_new: Array, y_new: Array, z_rows: Array, y_rows: Array, weight: Array) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class Trained:
             f"model {self.doc['version']} ({self.alias}), trained until {training['until']}",
             f"  {training['dates'][0]} ... {training['dates'][-1]}: {len(training['dates'])} dates, "
             f"{training['persons']} persons, {training['rows']} rows; base rate {training['base_rate']:.4f}",
-            f"  {training['terms']} terms, {training['nonzero']} not zero; signs as declared "
-            f"{training['signs_agree']} of {training['signs_checked']}",
+            f"  {training['terms']} terms, {training['nonzero']} not zero; the data alone agree with the declared "
+            f"direction of {training['signs_agree']} of {training['signs_checked']}",
         ]
         if self.results:
             lines += [
@@ -258,14 +258,15 @@ def document(
             where="training outcomes",
             cure="Load a longer period, or check that events are marked domestic and name their suspects.",
         )
-    fitted = fitting.fit(rows, newest, columns.shapes, key)
+    directions = {n: columns.declared[n].feature.direction for n in columns.shapes if n in columns.declared}
+    fitted = fitting.fit(rows, newest, columns.shapes, directions, key)
     if not fitted.terms:
         raise InputError(
             "No history column varies between persons: nothing can tell them apart.",
             where="training features",
             cure="Check what doorstep check reports as missing from the extract.",
         )
-    signs = sign_checks(fitted, columns)
+    signs = sign_checks(fitted, directions)
     serious = rows["serious"].fill_null(False).to_numpy()
     weight = rows["weight"].to_numpy()
     scheme = load_scheme()
@@ -329,29 +330,21 @@ def dictionary(columns: Columns) -> list[dict[str, Any]]:
     return out
 
 
-def sign_checks(fitted: fitting.Fitted, columns: Columns) -> list[dict[str, Any]]:
-    """Where the main head's coefficients point, against the direction the catalogue declares.
+def sign_checks(fitted: fitting.Fitted, directions: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Each term with a declared direction: its coefficient, and where the data alone would have put it.
 
-    A decay falls as days since grow, so that its sign is turned round; flags of absence and age hinges are shapes
-    without a declared direction and are not checked.
+    Coefficients of the main head may only point the declared way or be zero; ``free`` is the coefficient without that
+    limit, and ``agrees`` says whether it points the declared way (or nowhere). Overlapping windows make single free
+    coefficients turn against each other, so that a disagreement is a question to ask, not a fault.
     """
+    if fitted.free is None:
+        return []
     rows = []
-    for term, value in zip(fitted.terms, fitted.heads["serious"]["coef"], strict=True):
-        column = columns.declared.get(term.column)
-        direction = column.feature.direction if column else 0
-        if value == 0.0 or direction == 0 or term.kind in ("missing", "hinge"):
-            continue
-        sign = int(np.sign(value)) * (-1 if term.kind == "decay" else 1)
-        rows.append(
-            {
-                "term": term.name,
-                "column": term.column,
-                "coef": value,
-                "declared": direction,
-                "found": sign,
-                "agrees": sign == direction,
-            }
-        )
+    for term, value, free in zip(fitted.terms, fitted.heads["serious"]["coef"], fitted.free, strict=True):
+        sign = fitting.term_sign(term, directions)
+        if sign:
+            facts = {"term": term.name, "column": term.column, "declared": int(sign), "coef": value}
+            rows.append({**facts, "free": float(free), "agrees": bool(free * sign >= 0.0)})
     return sorted(rows, key=lambda r: (-abs(r["coef"]), r["term"]))
 
 
