@@ -252,7 +252,7 @@ class Involvement(Row):
 
 
 class Relationship(Row):
-    """ "a is … of b"."""
+    """One person is something to another: "a is … of b"."""
 
     person_id_a = ident(required=True, key=True, to=PERSON, subject=True)
     person_id_b = ident(required=True, key=True, to=PERSON, subject=True)
