@@ -189,14 +189,17 @@ def _text_times(cells: pl.Series) -> tuple[pl.Series, pl.Series]:
         text = text.str.replace(r"^(\d{4})(\d{2})(\d{2})", "${1}-${2}-${3}")
         text = text.str.replace(r"^(.{10}[Tt ])(\d{2})(\d{2})(\d{2})?", "${1}${2}:${3}:${4}")
         text = text.str.replace(r"^(.{16}):($|[Zz+-])", "${1}${2}")
+    tail = pl.col("t").str.slice(16)  # what follows the minutes: seconds, zone
     frame = pl.DataFrame({"t": text}).with_columns(
         day=pl.col("t").str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False),
         timed=pl.col("t").str.len_chars() > 10,
         good=pl.col("t").str.contains(_TIME),
-        zone=pl.col("t").str.extract(r"^.{16,}?([Zz]|[+-]\d{2}:?(?:\d{2})?)$"),
+        zone=tail.str.extract(r"([Zz]|[+-]\d{2}:?(?:\d{2})?)$"),
         hours=pl.col("t").str.slice(11, 2).cast(pl.Int64, strict=False),
         minutes=pl.col("t").str.slice(14, 2).cast(pl.Int64, strict=False),
-        seconds=pl.col("t").str.extract(r"^.{16}:(\d{2})").cast(pl.Int64, strict=False).fill_null(0),
+        seconds=pl.when(tail.str.starts_with(":"))
+        .then(tail.str.slice(1, 2).cast(pl.Int64, strict=False))
+        .otherwise(0),
     )
     end_of_day = pl.col("day").cast(pl.Datetime("us")) + pl.duration(seconds=86_399)
     timed = pl.col("day").cast(pl.Datetime("us")) + pl.duration(

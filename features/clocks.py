@@ -175,10 +175,12 @@ def versions(spec: TableSpec, rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[st
     """
     key = list(spec.key)
     standing = rows.filter(pl.col("fate").is_in([NEW, CORRECTION, WITHDRAWAL]))
-    standing = standing.sort([*key, "known_from"], nulls_last=True)
-    standing = standing.with_columns(known_to=pl.col("known_from").shift(-1).over(key)).filter(
-        ~pl.col("withdrawn")
-    )
+    # Most keys have one row; only the others need putting in order to find what ended what.
+    alone = pl.struct(key).is_unique()
+    several = standing.filter(~alone).sort([*key, "known_from"], nulls_last=True)
+    several = several.with_columns(known_to=pl.col("known_from").shift(-1).over(key))
+    single = standing.filter(alone).with_columns(known_to=pl.lit(None, dtype=UTC_TIME))
+    standing = pl.concat([single, several]).filter(~pl.col("withdrawn"))
     clockless = {c: clock for c, clock in spec.later.items() if clock != c}
     counts = {
         c: standing.filter(pl.col(c).is_not_null() & pl.col(clock).is_null()).height

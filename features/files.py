@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from features.errors import InputError
@@ -26,6 +27,7 @@ MANIFEST = "extract.json"
 FORMATS = (".parquet", ".csv")
 _CHUNK = 50_000
 _CELL_LIMIT = 1_000_000
+_PLAIN_LIMIT = 1 << 30
 _OTHER_DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 _READ_ERRORS = (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
@@ -190,6 +192,8 @@ def _wanted(spec: TableSpec, found: list[str], file: str, line: str) -> list[str
 
 
 def _read_csv(spec: TableSpec, path: Path) -> tuple[list[str], pl.DataFrame, dict[int, list[str]]]:
+    if (plain := _read_plain_csv(spec, path)) is not None:
+        return (*plain, {})
     csv.field_size_limit(_CELL_LIMIT)
     at = f"table {spec.name}"
     try:
@@ -223,6 +227,48 @@ def _read_csv(spec: TableSpec, path: Path) -> tuple[list[str], pl.DataFrame, dic
     empty = pl.DataFrame(schema={LINE: pl.Int64, **dict.fromkeys(columns, pl.String)})
     frame = pl.concat(parts) if parts else empty
     return header, _blank_is_null(frame), ragged
+
+
+def _read_plain_csv(spec: TableSpec, path: Path) -> tuple[list[str], pl.DataFrame] | None:
+    """The quick way for a file of the plainest form: no quotes, no blank lines, as many cells in every line as in
+    the header. None for any other, which the careful reader then takes (or refuses, naming the line)."""
+    if not 0 < path.stat().st_size <= _PLAIN_LIMIT:
+        return None
+    data = path.read_bytes().removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n"
+    if b'"' in data or b"\r" in data or b"\n\n" in data or data.startswith(b"\n"):
+        return None
+    try:
+        first = data[: data.index(b"\n")].decode("utf-8")
+        buffer = np.frombuffer(data, dtype=np.uint8)
+        ends = np.flatnonzero(buffer == ord("\n"))
+        commas = np.searchsorted(np.flatnonzero(buffer == ord(",")), ends)
+        if (np.diff(commas, prepend=0) != first.count(",")).any() or "," not in first:
+            return None
+        header = [name.strip() for name in first.split(",")]
+        columns = _wanted(spec, header, path.name, "line 1, ")
+        frame = (
+            pl.read_csv(
+                data,
+                has_header=False,
+                skip_rows=1,
+                new_columns=[f"c{place}" for place in range(len(header))],
+                columns=[header.index(c) for c in columns],
+                infer_schema=False,
+                quote_char=None,
+            )
+            if len(ends) > 1
+            else None
+        )
+    except (UnicodeDecodeError, pl.exceptions.PolarsError):
+        return None
+    if frame is None:
+        return None
+    places = sorted(header.index(c) for c in columns)
+    frame = frame.rename({old: header[place] for old, place in zip(frame.columns, places, strict=True)})
+    if frame.height != len(ends) - 1:
+        return None
+    lines = pl.int_range(2, frame.height + 2, dtype=pl.Int64, eager=True).alias(LINE)
+    return header, _blank_is_null(frame.select(lines, *columns))
 
 
 def _header(spec: TableSpec, path: Path, reader: Any) -> list[str]:
