@@ -131,6 +131,16 @@ def _note(words: str) -> None:
         typer.echo(words, err=True)
 
 
+def _progress(stage: str, done: int, of: int) -> None:
+    """A long step's progress: one line on a terminal, its end elsewhere."""
+    if OPTIONS.json:
+        return
+    if sys.stderr.isatty():
+        typer.echo(f"\r{stage}: {done} of {of}" + ("\n" if done == of else ""), nl=False, err=True)
+    elif done == of:
+        typer.echo(f"{stage}: {of} done", err=True)
+
+
 def _as_json(answer: Any) -> str:
     return json.dumps(answer, ensure_ascii=False, indent=1, default=_plain)
 
@@ -217,16 +227,29 @@ def features(
 @app.command()
 def train(
     until: Annotated[str, typer.Option("--until", help="Use nothing recorded after this date.")],
-    seed: Annotated[int, typer.Option("--seed")] = 1,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 1,
+    health_authorised_by: Annotated[
+        str | None, typer.Option("--health-authorised-by", help="Who allows health markers as features.")
+    ] = None,
+    health_reason: Annotated[
+        str | None, typer.Option("--health-reason", help="Why; both are kept with the model.")
+    ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fit and calibrate the model on what was known by a date, and make it the one in use if it is the first."""
+    """Fit and calibrate a model on what was known by a date; the first becomes the one in use."""
     _take(home, json)
     from models.logistic import train as fit
 
-    summary = fit(_home().path, until=_moment(until), seed=seed)
-    _say(summary, _lines(summary))
+    made = fit(
+        _home(),
+        _moment(until),
+        seed,
+        health_authorised_by=health_authorised_by,
+        health_reason=health_reason,
+        progress=_progress,
+    )
+    _say(made.to_dict(), made.render())
 
 
 @app.command()
@@ -310,12 +333,17 @@ def list_(
 @app.command()
 def evaluate(
     as_of: Annotated[
-        str, typer.Option("--as-of", help="The last T; its outcomes must be complete in the records.")
+        list[str],
+        typer.Option("--as-of", help="T; repeat for several. Outcomes must be complete, or the truth given."),
     ],
     points: Annotated[
-        int, typer.Option("--points", min=1, help="Monthly T up to and including the last.")
-    ] = 6,
+        int | None,
+        typer.Option(
+            "--points", min=2, help="Monthly T up to the last. [default: up to 6, where that is honest]"
+        ),
+    ] = None,
     truth: Annotated[Path | None, typer.Option("--truth", help="A simulated force's truth folder.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 1,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -323,23 +351,33 @@ def evaluate(
     _take(home, json)
     from models.evaluate import evaluate as judge
 
-    moments = monthly(_moment(as_of), points)
-    tables = judge(_home().path, moments, truth)
-    _say(tables, _tables(tables))
+    moments = [_moment(text) for text in as_of]
+    if points is not None:
+        moments = sorted({*moments, *monthly(max(moments), points)})
+    found = judge(_home(), moments, truth, seed=seed, progress=_progress)
+    _say(found.to_dict(), found.render())
 
 
 @app.command()
 def report(
-    out: Annotated[Path | None, typer.Option("--out", help="HTML file to write.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML file to write. [default: HOME/reports/MODEL.html]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A model version; the one in use without it.")
+    ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the analyst's report of the model in use."""
+    """Write the analyst's report of a model: rules side by side, calibration, what it learnt."""
     _take(home, json)
     from models.report import write_report
+    from models.store import champion
 
-    path = write_report(_home().path, None, out)
-    _say({"report": path}, f"Report in {path}.")
+    place = _home()
+    version = model or str(champion(place.path)["version"])
+    path = write_report(place, out or place.path / "reports" / f"{version}.html", version)
+    _say({"report": path, "model": version}, f"Report in {path}.")
 
 
 @app.command()
@@ -437,34 +475,6 @@ def _lines(answer: Mapping[str, Any]) -> str:
         text = value if isinstance(value, str) else json.dumps(value, default=_plain, ensure_ascii=False)
         rows.append(f"{name.replace('_', ' '):<{width}}  {text}")
     return "\n".join(rows)
-
-
-def _tables(tables: Mapping[str, Any]) -> str:
-    """Every table of an evaluation, as text."""
-    parts = []
-    for name, table in tables.items():
-        if isinstance(table, list) and table and isinstance(table[0], Mapping):
-            parts.append(f"{name}\n{_grid(table)}")
-        else:
-            parts.append(f"{name}: {table if isinstance(table, str) else json.dumps(table, default=_plain)}")
-    return "\n\n".join(parts)
-
-
-def _grid(rows: list[Mapping[str, Any]]) -> str:
-    names = list(rows[0])
-    cells = [names, *([_cell(row.get(name)) for name in names] for row in rows)]
-    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells
-    )
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(_plain(value)) if isinstance(value, datetime) else str(value)
 
 
 # --- the way in and the ways out ---------------------------------------------------------------------------

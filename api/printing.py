@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from datetime import datetime
 from typing import Any
 
 from risk.published import Shown, row_words
@@ -112,8 +113,9 @@ def _below(view: Shown) -> list[str]:
         by_reason[row["reason"]] = by_reason.get(row["reason"], 0) + 1
     lines += [f"Apart, {reason}: {number:,}" for reason, number in by_reason.items()]
     lines.append("Everyone else of the cohort is not prioritised by the model.")
+    newest = day(datetime.fromisoformat(facts["data_until"])) if facts["data_until"] else "none"
     lines.append(
-        f"List {view.published.list_id}, load {facts['load_id']}, model {facts['model_version']}, "
-        f"published {day(view.published.as_of)} from records up to {facts['data_until'] or 'no event'}."
+        f"List {view.published.list_id}, load {facts['load_id']}, model {facts['model_version']}; "
+        f"newest record {newest}."
     )
     return lines

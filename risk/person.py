@@ -24,22 +24,39 @@ from risk.view import View
 from risk.words import in_100
 
 NOT_PRIORITISED = "not prioritised by the model"
+SCORE_FIELDS = (
+    "in_100",
+    "p_serious",
+    "p_any",
+    "expected_harm",
+    "reason_apart",
+    "age_unknown",
+    "first_time",
+    "release_due",
+    "place",
+)
 NO_SCORE = "not scored: no domestic event as suspect in the last three years"
 
 
 def require_open(view: View, person_id: str) -> None:
-    """Refuse a person who is not in the records as of T, or whose record is not open without sign-in.
+    """Refuse whoever has no page: not in the records as of T, restricted, or never a suspect.
 
-    The two are told apart only by the cure: a restricted record does not confirm that it exists.
+    All are refused in the same words, so that an answer does not confirm that a record exists.
     """
     found = view.identity("person").filter(pl.col("person_id") == person_id)
-    if found.is_empty() or found["access"][0] == "named_users":
+    if found.is_empty() or found["access"][0] == "named_users" or not _ever_suspect(view, person_id):
         raise NotFoundError(
             f"There is no person {person_id!r} you can open.",
             where="persons",
-            cure="Check the reference. A record restricted to named users or withheld by law is opened by the "
-            "force's records team, not here.",
+            cure="Check the reference. People recorded only as victims or witnesses have no page here; a record "
+            "restricted to named users or withheld by law is opened by the force's records team.",
         )
+
+
+def _ever_suspect(view: View, person_id: str) -> bool:
+    part, offence = view.whole("involvement"), view.whole("offence")
+    acting = part.filter((pl.col("person_id") == person_id) & (pl.col("role") == "suspect"))
+    return acting.height > 0 or offence.filter(pl.col("suspect_id") == person_id).height > 0
 
 
 def person(
@@ -72,7 +89,12 @@ def score_of(scored: Scored, person_id: str, published: PublishedList | None) ->
     """The score of one person with its place on the published list, in figures and in words."""
     rows = scored.frame.filter(pl.col("person_id") == person_id)
     if rows.is_empty():
-        return {"scored": False, "words": NO_SCORE, "in_scope": False, "reason_apart": None}
+        return dict.fromkeys(SCORE_FIELDS) | {
+            "scored": False,
+            "words": NO_SCORE,
+            "in_scope": False,
+            "figures": {},
+        }
     row = rows.row(0, named=True)
     place = _place(published, person_id)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)

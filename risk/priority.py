@@ -147,7 +147,7 @@ REASON = pl.Struct(
         "more": pl.Int64,
     }
 )
-TOLD = {
+TOLD: dict[str, Any] = {
     "person_id": pl.String,
     "state": pl.List(pl.String),
     "reasons": pl.List(REASON),

@@ -174,15 +174,10 @@ class _Withheld:
     def row(self, row: dict[str, Any]) -> dict[str, Any]:
         """The row as it is, or with rank and score alone under a digest."""
         if row["person_id"] in self._known:
-            return {**row, "withheld": False}
+            return row | {"withheld": False}
         digest = hashlib.sha256(f"{self._salt}:{row['person_id']}".encode()).hexdigest()[:10]
-        blank = {"reasons": [], "state": []}
-        return {
-            **row,
-            "withheld": True,
-            "person_id": f"withheld-{digest}",
-            **{k: blank[k] for k in blank if k in row},
-        }
+        blank: dict[str, Any] = {name: [] for name in ("reasons", "state") if name in row}
+        return row | blank | {"withheld": True, "person_id": f"withheld-{digest}"}
 
 
 def names(view: View, persons: Iterable[str]) -> dict[str, str]:

@@ -7,16 +7,18 @@ weighs anything: a sentence says what the model added up, never why a person did
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import polars as pl
-from features.evidence import Witness
+from features.evidence import evidence
 
 from features.catalogue import Column, Feature, load_catalogue, window_phrase
 from features.histories import histories
+from features.records import Records
+from features.schema import SPECS
 from risk.score import Scored
 from risk.settings import settings
 from risk.view import View
@@ -101,7 +103,7 @@ class Explainer:
         catalogue = load_catalogue()
         self._columns = {column.name: column for column in catalogue.columns("offender")}
         self._lost = catalogue.left_out("offender", view.records.missing)
-        self._witness = Witness(view.records, "offender", scored.as_of, wanted)
+        self._records, self._t = narrowed(view.records, wanted), scored.as_of
 
     def of(self, person_id: str) -> Explanation:
         """The explanation of one person's score."""
@@ -156,7 +158,7 @@ class Explainer:
         found: dict[str, datetime | None] = {}
         for feature, strongest in chosen:
             for name in _evidence_columns(feature, strongest):
-                for reference, at in self._witness.of(person, name):
+                for reference, at in evidence(self._records, {"person_id": person}, self._t, name):
                     found.setdefault(reference, at)
         order = sorted(found.items(), key=lambda item: item[0])
         order.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)
@@ -176,6 +178,35 @@ class Explainer:
 def _evidence_columns(feature: Feature, strongest: Column) -> list[str]:
     """The columns whose records are cited: the strongest, or what a formula is made of."""
     return list(strongest.inputs) if feature.aggregate == "formula" else [strongest.name]
+
+
+def narrowed(records: Records, persons: Sequence[str]) -> Records:
+    """The records that can stand behind a sentence about these persons: their events whole, their other rows.
+
+    Nothing is lost that a history of theirs counts; citing from a small table is what keeps publishing quick.
+    """
+    part, offence = records.table("involvement"), records.table("offence")
+    events = pl.concat(
+        [
+            part.filter(pl.col("person_id").is_in(persons) | pl.col("victim_id").is_in(persons)).select(
+                "event_id"
+            ),
+            offence.filter(pl.col("suspect_id").is_in(persons) | pl.col("victim_id").is_in(persons)).select(
+                "event_id"
+            ),
+        ]
+    ).unique()
+    tables = {}
+    for name, frame in records.tables.items():
+        about = [column for column, (table, _) in SPECS[name].parents.items() if table == "person"]
+        about += ["person_id"] if name == "person" else []
+        keep = pl.any_horizontal(
+            [pl.col(column).is_in(persons).fill_null(False) for column in about] or [pl.lit(False)]
+        )
+        if "event_id" in frame.columns:
+            keep |= pl.col("event_id").is_in(events["event_id"].implode()).fill_null(False)
+        tables[name] = frame.filter(keep)
+    return Records(records.load_id, tables, records.missing)
 
 
 # --- telling one feature -----------------------------------------------------------------------------------

@@ -1,0 +1,138 @@
+"""What stands behind every route: the home, the load and model in use, and what was read of them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from features.clocks import parse_as_of
+from features.errors import InputError, NotFoundError
+from features.home import Home, Load
+from models.store import champion, load_model
+from risk.looks import record_look
+from risk.published import PublishedList, lists, read_list
+from risk.score import refuse_future
+from risk.view import View
+
+VIEWS_KEPT = 3
+SERVED = ("simulated", "public")
+
+
+def refuse_operational(home: Home) -> None:
+    """Until there is sign-in nothing about real, current people is served: neither the load nor a list made of one.
+
+    Raises InputError; called when serving starts and again whenever the load in use has changed.
+    """
+    load = home.current()
+    natures = {"the load in use": load.nature} if load else {}
+    natures |= {f"list {one.list_id}": one.facts["nature"] for one in lists(home)}
+    for what, nature in natures.items():
+        if nature not in SERVED:
+            raise InputError(
+                f"This home holds {nature} records ({what}); they are not served until there is sign-in.",
+                where=str(home.path),
+                cure="Use the command line on a protected machine, or serve a home whose extract says in extract.json "
+                "that it is simulated or public.",
+            )
+
+
+class Desk:
+    """Opens the load, the model and lists for routes, keeping the last few views in memory."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._lock = Lock()
+        self._load: Load | None = None
+        self._views: OrderedDict[tuple[str, datetime], View] = OrderedDict()
+        self._docs: dict[str, Mapping[str, Any]] = {}
+
+    @property
+    def path(self) -> Path:
+        """The home folder."""
+        return self.home.path
+
+    def load(self) -> Load:
+        """The load in use; read again when another has taken its place."""
+        now = self.home.require()
+        with self._lock:
+            if self._load is None or self._load.load_id != now.load_id:
+                refuse_operational(self.home)
+                self._load = now
+                self._views.clear()
+            return self._load
+
+    def view(self, t: datetime) -> View:
+        """The records as of T."""
+        load = self.load()
+        key = (load.load_id, t)
+        with self._lock:
+            if key not in self._views:
+                self._views[key] = View(load, t)
+                while len(self._views) > VIEWS_KEPT:
+                    self._views.popitem(last=False)
+            self._views.move_to_end(key)
+            return self._views[key]
+
+    def latest(self) -> PublishedList | None:
+        """The latest published list, or None before the first."""
+        known = lists(self.home)
+        return known[-1] if known else None
+
+    def published(self, list_id: str) -> PublishedList:
+        """A list by its id, or "latest"."""
+        return read_list(self.home, None if list_id == "latest" else list_id)
+
+    def moment(self, as_of: str | None) -> tuple[datetime, PublishedList | None]:
+        """T and the list that speaks of it: as asked, else that of the latest list, else now."""
+        latest = self.latest()
+        if as_of is None:
+            return (latest.as_of, latest) if latest else (datetime.now(UTC).replace(microsecond=0), None)
+        t = parse_as_of(as_of)
+        refuse_future(t)
+        return t, next((one for one in reversed(lists(self.home)) if one.as_of == t), None)
+
+    def model(self, published: PublishedList | None) -> Mapping[str, Any]:
+        """The model a list was made with, else the one in use."""
+        if published is None:
+            return champion(self.path)
+        version = published.facts["model_version"]
+        if version not in self._docs:
+            try:
+                self._docs[version] = load_model(self.path, version)
+            except NotFoundError:
+                return champion(self.path)
+        return self._docs[version]
+
+    def look(
+        self, what: str, by: str, persons: list[str], list_id: str | None = None, detail: str = ""
+    ) -> None:
+        """Write down a look before anything is shown."""
+        record_look(self.path, what, by=by, persons=persons, list_id=list_id, detail=detail)
+
+    def health(self) -> dict[str, Any]:
+        """What is loaded, how old it is, which model and which list."""
+        load = self.home.current()
+        latest = self.latest()
+        model: str | None
+        try:
+            model = str(champion(self.path)["version"])
+        except NotFoundError:
+            model = None
+        newest = None
+        if load is not None:
+            found = self.load().records().table("event")["known_from"].max()
+            newest = found if isinstance(found, datetime) else None
+        return {
+            "ok": load is not None and model is not None and latest is not None,
+            "load_id": load and load.load_id,
+            "nature": load and load.nature,
+            "data_until": newest,
+            "data_age_days": (datetime.now(UTC) - newest).days if newest else None,
+            "model_version": model,
+            "list_id": latest and latest.list_id,
+            "list_as_of": latest and latest.as_of,
+        }
