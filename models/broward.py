@@ -42,6 +42,7 @@ SPLIT = date(2013, 7, 1)
 SEED = 20130701
 DRAWS = 2000
 FOLLOWED_DAYS = 730
+INDEX_WITHIN_DAYS = 30
 COUNTS = ("priors_count", "juv_fel_count", "juv_misd_count", "juv_other_count")
 
 
@@ -80,11 +81,13 @@ def default_data() -> Path:
     return base / "broward"
 
 
-def screened(data: Path) -> tuple[pl.DataFrame, dict[str, int]]:
+def screened(data: Path, unmatched: bool = False) -> tuple[pl.DataFrame, dict[str, int]]:
     """Everyone in the study and how many were left out, with why.
 
     Columns: person_id, screened_on (Date), any, violent, explicit_dv (Boolean; new explicit domestic charge within
     two years, a lower bound), index_dv, decile_recidivism, decile_violence, and the file's undated counts.
+    ``unmatched`` keeps persons whose index charge is absent or lies over 30 days from the screening: next to none
+    of them has an outcome, so the case looked up is not theirs and "none" means "not matched".
     """
     person = _read(data, "person", ("person_id", "first_screening_date", "is_recid", *COUNTS))
     labels = _read(
@@ -106,9 +109,16 @@ def screened(data: Path) -> tuple[pl.DataFrame, dict[str, int]]:
             pl.col("decile_score").max().alias(f"decile_{outcome.scale}")
         )
         frame = frame.join(decile, on=["person_id", "screened_on"], how="left")
+    index_on = (
+        charge.filter(pl.col("event_kind") == "index")
+        .group_by("person_id")
+        .agg(index_on=pl.col("event_date").max())
+    )
+    frame = frame.join(index_on, on="person_id", how="left")
     frame = frame.join(_explicit(charge, person), on="person_id", how="left").with_columns(
         pl.col("explicit_dv", "index_dv").fill_null(False)
     )
+    gap = (pl.col("screened_on") - pl.col("index_on")).dt.total_days().abs()
     keep = {
         "no case found for the person (is_recid -1)": pl.col("is_recid") != -1,
         "no two-year outcome": pl.col("any").is_not_null() & pl.col("violent").is_not_null(),
@@ -116,6 +126,10 @@ def screened(data: Path) -> tuple[pl.DataFrame, dict[str, int]]:
             pl.col(f"decile_{o.scale}").is_not_null() for o in OUTCOMES
         ),
     }
+    if not unmatched:
+        keep["index charge absent or over 30 days from the screening"] = (gap <= INDEX_WITHIN_DAYS).fill_null(
+            False
+        )
     left_out = {}
     for why, wanted in keep.items():
         left_out[why] = frame.filter(~wanted).height
@@ -171,8 +185,9 @@ def pooled_cross_validated(rows: pl.DataFrame, outcome: str, shapes: Mapping[str
 def study(data: Path, records: Records) -> dict[str, Any]:
     """Everything the page prints, as plain values."""
     people, left_out = screened(data)
-    rows, shapes, features_out = rows_as_screened(records, people)
-    before, after = rows.filter(pl.col("screened_on") < SPLIT), rows.filter(pl.col("screened_on") >= SPLIT)
+    everyone, shapes, features_out = rows_as_screened(records, screened(data, unmatched=True)[0])
+    rows = everyone.filter(pl.col("person_id").is_in(people["person_id"].implode()))
+    before, after = _split(rows)
     if min(before.height, after.height) == 0:
         raise InputError(
             "no one was screened on one side of 1 July 2013",
@@ -214,6 +229,7 @@ def study(data: Path, records: Records) -> dict[str, Any]:
         ]
         result[f"all_{outcome.column}"] = _whole_sample(rows, outcome)
     result["dv"] = _explicit_figures(rows, shapes)
+    result["artefact"] = _artefact(everyone, people, shapes)
     return result
 
 
@@ -269,6 +285,18 @@ def _explicit_figures(rows: pl.DataFrame, shapes: Mapping[str, str]) -> dict[str
     }
 
 
+def _artefact(everyone: pl.DataFrame, people: pl.DataFrame, shapes: Mapping[str, str]) -> dict[str, Any]:
+    """What the figures would have been with the persons whose index charge does not match their screening."""
+    unmatched = everyone.filter(~pl.col("person_id").is_in(people["person_id"].implode()))
+    before, after = _split(everyone)
+    y = after["any"].to_numpy().astype(np.float64)
+    return {
+        "n": unmatched.height,
+        "any": int(unmatched["any"].sum()),
+        "auc": _auc(train(before, "any", shapes).probability(after), y),
+    }
+
+
 def _auc(score: Array, y: Array) -> tuple[float, float, float]:
     draws = metrics.Board(score, metrics.person_weights(np.arange(len(y)), DRAWS, SEED)).auc(y)
     return (float(metrics.Board(score, np.ones(len(y))).auc(y)[0]), *metrics.interval(draws))
@@ -297,6 +325,10 @@ def _explicit(charge: pl.DataFrame, person: pl.DataFrame) -> pl.DataFrame:
     return explicit.group_by("person_id").agg(
         explicit_dv=(~index & (days > 0) & (days <= FOLLOWED_DAYS)).any(), index_dv=index.any()
     )
+
+
+def _split(rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    return rows.filter(pl.col("screened_on") < SPLIT), rows.filter(pl.col("screened_on") >= SPLIT)
 
 
 def _read(data: Path, name: str, columns: Sequence[str]) -> pl.DataFrame:

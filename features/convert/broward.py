@@ -112,7 +112,6 @@ def _offences(charge: pl.DataFrame, arrest: pl.DataFrame, notes: dict[str, int])
         ho_code=pl.coalesce(_text_code(), _degree_code("charge_degree")),
         description="charge_desc",
         domestic=pl.col("dv_class").replace_strict(mapping()["domestic"], default="U"),
-        arrested=pl.col("date_source") == "arrest",
     )
     arrests = arrest.select(
         "person_id",
@@ -122,7 +121,6 @@ def _offences(charge: pl.DataFrame, arrest: pl.DataFrame, notes: dict[str, int])
         ho_code=_degree_code("degree_class"),
         description=pl.lit(None, pl.String),
         domestic=pl.lit("U"),
-        arrested=pl.lit(True),
     )
     same = ["person_id", "day", "degree"]
     place = pl.int_range(pl.len()).over(same).alias("place")
@@ -136,15 +134,15 @@ def _offences(charge: pl.DataFrame, arrest: pl.DataFrame, notes: dict[str, int])
         )
     )
     notes["arrest rows replaced by the charge that tells what they were"] = arrests.height - told.height
-    days = arrests.select("person_id", "day").unique().with_columns(arrest_day=pl.lit(True))
+    days = arrests.select("person_id", "day").unique().with_columns(arrested=pl.lit(True))
     return (
         pl.concat([charges, told.drop("place")])
         .join(days, on=["person_id", "day"], how="left")
         .with_columns(
-            arrested=pl.col("arrested") | pl.col("arrest_day").fill_null(False),
+            arrested=pl.col("arrested").fill_null(False),
             event_id=pl.format("E-{}-{}", "person_id", pl.col("day").dt.strftime("%Y%m%d")),
         )
-        .drop("arrest_day", "degree")
+        .drop("degree")
         .sort("offence_id")
     )
 
@@ -167,7 +165,8 @@ def _events(offence: pl.DataFrame) -> pl.DataFrame:
 
 
 def _custody(offence: pl.DataFrame) -> pl.DataFrame:
-    """One arrest a person and day on which the files name an arrest."""
+    """One arrest a person and day of the arrest history. The date of a charge is no arrest: whether the files date a
+    charge by its offence or by its arrest goes with the outcome, and must not show in a history."""
     return (
         offence.filter("arrested")
         .unique("event_id")
