@@ -410,7 +410,7 @@ class Engine:
         order = s.restr[hit]
         breach = reported & ~back & (rng.random(n) < self.breach[order])
         if self.watch is not None:
-            self.watch.events(hit, back, kind, reported, counter)
+            self.watch.events(hit, back, kind, reported, late, counter)
         crime = (kind > 0) | breach
         live = reported & ~late & crime & ~back & (s.cust_until[slots] == NEVER)
         arrested = live & (rng.random(n) < np.where(breach, np.maximum(self.arrest[kind], 0.6),

@@ -191,7 +191,9 @@ class Parameters:
         settled_harm = change @ self.harm_cd + crime * extra
         settled_serious = change @ self.serious.astype(np.float64)
         keep = 1.0 - self.withdrawn
-        rec = self.report[None, :, :] * self.mix[:, None, :]
+        self.unsure = float(read_data("simulate/records.toml")["noted"]["domestic_unknown"])
+        sure = np.where(crime > 0, 1.0, 1.0 - self.unsure)
+        rec = self.report[None, :, :] * self.mix[:, None, :] * sure
         prompt, late = rec * (1.0 - self.late), rec * self.late
         self.rec_any = (prompt.sum(-1) * keep, late.sum(-1))
         self.rec_serious = (prompt @ settled_serious * keep, late @ self.serious.astype(np.float64))
