@@ -22,7 +22,9 @@ def micros(t: datetime) -> int:
     """T in microseconds since 1970 UTC, exactly (no detour through floating point)."""
     if t.tzinfo is None:
         raise InputError(
-            "T has no time zone", where="as-of time", cure="Use features.clocks.parse_as_of, or a UTC datetime."
+            "T has no time zone",
+            where="as-of time",
+            cure="Use features.clocks.parse_as_of, or a UTC datetime.",
         )
     gap = t - _EPOCH
     return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds

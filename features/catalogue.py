@@ -91,7 +91,9 @@ class Feature:
     @property
     def columns(self) -> tuple[Column, ...]:
         """The columns this feature becomes: one a window, or one with the bare name."""
-        return tuple(Column(self.column_name(w), self, w) for w in self.windows) or (Column(self.name, self, None),)
+        return tuple(Column(self.column_name(w), self, w) for w in self.windows) or (
+            Column(self.name, self, None),
+        )
 
     def column_name(self, window: int | None) -> str:
         """``<feature>_<window>``, or the bare name when the feature has no window."""
@@ -292,7 +294,9 @@ def _check(feature: Feature) -> None:
                 raise _fault(name, f"{field} is {kind}: at_least is for numbers")
     wanted = {"sum": INT, "max": INT, "last": INT, "distinct": TEXT}.get(feature.aggregate)
     if stream.fields.get(feature.value) != wanted:
-        raise _fault(name, f"aggregate {feature.aggregate} needs {'a' if wanted else 'no'} value {wanted or ''}")
+        raise _fault(
+            name, f"aggregate {feature.aggregate} needs {'a' if wanted else 'no'} value {wanted or ''}"
+        )
 
 
 def _check_whole(catalogue: Catalogue) -> None:
@@ -309,4 +313,6 @@ def _check_whole(catalogue: Catalogue) -> None:
 
 
 def _fault(name: str, what: str) -> InputError:
-    return InputError(f"feature {name}: {what}", where="features/data/catalogue.toml", cure="Mend the declaration.")
+    return InputError(
+        f"feature {name}: {what}", where="features/data/catalogue.toml", cure="Mend the declaration."
+    )

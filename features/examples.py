@@ -75,7 +75,9 @@ def records_of(given: Iterable[str]) -> Records:
 
 def key_frame(subject: str) -> pl.DataFrame:
     """The subject an example is about: person P, person V, or the pair P > V."""
-    return pl.DataFrame({name: [value] for name, value in zip(KEYS[subject], EXAMPLE_KEYS[subject], strict=True)})
+    return pl.DataFrame(
+        {name: [value] for name, value in zip(KEYS[subject], EXAMPLE_KEYS[subject], strict=True)}
+    )
 
 
 def as_of_time(example: Example) -> datetime:

@@ -74,10 +74,7 @@ def histories(
     micros(as_of)
     runner = _engine(engine)
     shown = _shown(records, subject, columns)
-    if subjects is None:
-        keys = runner.subjects(records, subject, as_of)
-    else:
-        keys = _given(subjects, subject)
+    keys = runner.subjects(records, subject, as_of) if subjects is None else _given(subjects, subject)
     catalogue = {column.name: column for column in load_catalogue().columns(subject)}
     inputs = [catalogue[name] for column in shown for name in column.inputs]
     needed = dict.fromkeys([c for c in shown if not c.feature.formula] + inputs)

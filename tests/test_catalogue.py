@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import polars as pl
 import pytest
 
-from features.catalogue import CATALOGUE_FILE, SUBJECTS, Feature, load_catalogue, window_phrase
-from features.errors import InputError
+from features.catalogue import Feature, load_catalogue
 from features.examples import as_of_time, key_frame, records_of
-from features.histories import histories, left_out
-from features.records import Records
+from features.histories import histories
 
 CATALOGUE = load_catalogue()
 ALL = [pytest.param(f, id=f"{f.subject}-{f.name}") for f in CATALOGUE.all]

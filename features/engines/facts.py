@@ -33,7 +33,9 @@ from features.streams import (
 LONDON = ZoneInfo("Europe/London")
 _PRICE_COLUMNS = ("athena_urn", "cjs_code", "description")
 _TAGS_OF_WEIGHT = {name: f"tag_{name}" for name in TAG_FIELDS}
-_priced: list[tuple[pl.DataFrame, pl.DataFrame]] = []  # the last few tables priced: weights do not depend on T
+_priced: list[
+    tuple[pl.DataFrame, pl.DataFrame]
+] = []  # the last few tables priced: weights do not depend on T
 
 
 def priced(table: pl.DataFrame) -> pl.DataFrame:
@@ -107,7 +109,8 @@ class Events:
             self.victims.rename({"person": "victim"}), on="e"
         )
         named = pl.concat([by_offence, by_role, everyone.with_columns(source=pl.lit(3))]).filter(
-            pl.col("suspect").is_not_null() & pl.col("victim").is_not_null(), pl.col("suspect") != pl.col("victim")
+            pl.col("suspect").is_not_null() & pl.col("victim").is_not_null(),
+            pl.col("suspect") != pl.col("victim"),
         )
         first = named.group_by("e", "suspect").agg(pl.col("source").min())
         kept = named.join(first, on=["e", "suspect", "source"], how="semi").unique()
@@ -118,7 +121,11 @@ class Events:
         wanted = set(fields)
         facts = keys.join(self.events.select("e", "event_id", "at", *self._own_fields(wanted)), on="e")
         if "primary" in wanted:
-            by = pl.col("primary_aggressor_id") == pl.col("suspect") if "suspect" in keys.columns else pl.lit(False)
+            by = (
+                pl.col("primary_aggressor_id") == pl.col("suspect")
+                if "suspect" in keys.columns
+                else pl.lit(False)
+            )
             facts = facts.with_columns(by.fill_null(False).alias("primary"))
         if wanted & OFFENCE_FIELDS:
             facts = facts.with_row_index("f")
@@ -192,7 +199,9 @@ class FactStore:
     that will be read. Facts come sorted by (subject, at), with ``subject``, ``at`` (Datetime), ``ref`` and the fields.
     """
 
-    def __init__(self, records: Records, t: datetime, keys: pl.DataFrame, fields: dict[str, set[str]]) -> None:
+    def __init__(
+        self, records: Records, t: datetime, keys: pl.DataFrame, fields: dict[str, set[str]]
+    ) -> None:
         self.records, self.t, self.keys, self.fields = records, t, keys, fields
         self._made: dict[str, pl.DataFrame] = {}
         names = [c for c in keys.columns if c != "subject"]
@@ -327,7 +336,10 @@ class FactStore:
 
     def wanted(self, _: str) -> pl.DataFrame:
         return self._owned(self._table("wanted", "person_id"), "person_id").select(
-            "subject", "at", ref=pl.col("circulated_at").cast(pl.String), current=pl.col("cleared_at").is_null()
+            "subject",
+            "at",
+            ref=pl.col("circulated_at").cast(pl.String),
+            current=pl.col("cleared_at").is_null(),
         )
 
     def spells(self, stream: str) -> pl.DataFrame:
@@ -346,7 +358,9 @@ class FactStore:
     def relationships(self, stream: str) -> pl.DataFrame:
         rows = self._table("relationship", "person_id_a", "person_id_b")
         rows = rows.filter(pl.col("person_id_a") != pl.col("person_id_b"))
-        flipped = rows.rename({"person_id_a": "person_id_b", "person_id_b": "person_id_a"}).select(rows.columns)
+        flipped = rows.rename({"person_id_a": "person_id_b", "person_id_b": "person_id_a"}).select(
+            rows.columns
+        )
         sides = pl.concat([rows, flipped]).with_columns(
             other=pl.col("person_id_b"), partner=pl.col("kind").is_in(PARTNER_KINDS)
         )

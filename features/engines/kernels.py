@@ -35,7 +35,9 @@ class Sorted:
     end: Ints  # per subject, one past its last fact
 
     @classmethod
-    def build(cls, n: int, subject: Ints, at: Ints, value: Ints | None = None, in_order: bool = False) -> Sorted:
+    def build(
+        cls, n: int, subject: Ints, at: Ints, value: Ints | None = None, in_order: bool = False
+    ) -> Sorted:
         """Sort facts by (subject, time), then value. ``in_order``: already sorted by (subject, time), value unused
         for order."""
         if not in_order:

@@ -132,7 +132,9 @@ class World:
         frame = self.records.table(table)
         if table in ("offence", "conviction"):
             absent = [c for c in ("athena_urn", "cjs_code", "description") if c not in frame.columns]
-            frame = price(frame.with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in absent), load_scheme())
+            frame = price(
+                frame.with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in absent), load_scheme()
+            )
         for row in frame.iter_rows(named=True):
             if row["known_from"] > t or (row["known_to"] is not None and row["known_to"] <= t):
                 continue
@@ -169,7 +171,9 @@ class World:
         for suspect in sorted(self.suspects_of(event)):
             by_offence = {row["victim_id"] for row in self.offences[e] if row["suspect_id"] == suspect}
             by_role = {
-                row["victim_id"] for row in self.roles[e] if row["role"] == "suspect" and row["person_id"] == suspect
+                row["victim_id"]
+                for row in self.roles[e]
+                if row["role"] == "suspect" and row["person_id"] == suspect
             }
             for inferred, victims in ((False, by_offence), (False, by_role), (True, self.victims_of(event))):
                 others = victims - {None, suspect}
