@@ -269,3 +269,9 @@ def test_the_official_sheet_loads_and_agrees_with_our_table_on_domestic_abuse() 
     with_sheet, without = price(frame, sheet), price(frame, own)
     assert with_sheet["harm_cd"].equals(without["harm_cd"])
     assert with_sheet["serious"].equals(without["serious"])
+
+
+def test_the_page_on_harm_is_that_of_the_data() -> None:
+    from features.harm_page import PAGE, render
+
+    assert PAGE.read_text(encoding="utf-8") == render(), "run python -m features.harm_page"
