@@ -12,8 +12,8 @@ PAGE = Path(__file__).parent.parent / "docs" / "harm.md"
 
 INTRO = """# Harm
 
-Written by `python -m features.harm_page` from `features/data/harm/offences-da.toml` and `features/data/serious.v1.toml`;
-change those, not this page.
+Written by `python -m features.harm_page` from `features/data/harm/offences-da.toml` and
+`features/data/serious.v1.toml`; change those, not this page.
 
 An offence's harm is a number of days: the starting point a court would reach in the sentencing guideline for a first
 offender, as the Cambridge Crime Harm Index takes it. A person's harm is the sum over offences. It ranks; it is not a
@@ -48,7 +48,7 @@ from pathlib import Path
 from features.harm import load_scheme, price
 
 scheme = load_scheme("cchi", sheet=Path("cchi.csv"))   # the sheet, completed by our table
-priced = price(offences, scheme)                       # harm_cd, harm_assumed, serious, harm_basis, harm_shared, tags
+priced = price(offences, scheme)   # adds harm_cd, harm_assumed, serious, harm_basis, harm_shared, tags
 ```
 
 `load_scheme("css")` weighs by the ONS Crime Severity Score instead. We ship only the few weights whose label we could
@@ -61,9 +61,9 @@ Scheme, edition and a digest of the data are part of every score (`HarmScheme.pr
 ## What days do not see
 
 Starting points underrate a course of conduct: a stalker with forty contacts can total less than one burglary. Two
-weights the index prints deserve a second look before they are quoted: controlling or coercive behaviour stands at 84
-days beside the words 'medium community order', which is 10 days elsewhere in the sheet; and non-fatal strangulation, in
-force since June 2022, has no row in the 2020 edition: 365 days is ours.
+weights deserve a second look before they are quoted: controlling or coercive behaviour stands at 84 days beside the
+words 'medium community order', which is 10 days elsewhere in the sheet; and non-fatal strangulation has no row in the
+2020 edition: 365 days is ours.
 """
 
 
@@ -77,15 +77,16 @@ def render() -> str:
             INTRO,
             "## Serious harm (`serious.v1`)",
             "",
-            "What an offence is decides, never its days. A bare class that mixes serious and other offences (8N, 8Q, 20A,",
-            "5E) is serious only when a URN, a CJS code, a sub-code or the description says which offence it was.",
+            "What an offence is decides, never its days. A bare class that mixes serious and other offences (8N, 8Q,",
+            "20A, 5E) is serious only when a URN, a CJS code, a sub-code or the description says which it was.",
             "",
             *_serious(groups, {row["key"]: row["title"] for row in rows}),
             "",
             "## The table",
             "",
-            f"Edition: {about['edition']}. Source: {about['source']}. *published*: read off the 2020 sheet; *near*: a near",
-            "offence of the sheet; *own*: our reasoning, no published value.",
+            f"Edition: {about['edition']}. Source: {about['source']}.",
+            "*published*: read off the 2020 sheet; *near*: a near offence of the sheet; *own*: our reasoning, no",
+            "published value.",
             "",
             *_table(rows),
             "",
