@@ -205,7 +205,7 @@ def _path(work: _Workspace, y: Array, mask: Mask, penalties: list[float], target
         work.weight[mask],
         penalties,
         float(config["l1_ratio"]),
-        float(config["tolerance"]),
+        float(config["tolerance"] if len(penalties) == 1 else config["search_tolerance"]),
         int(config["max_iterations"]),
         signs,
     )
