@@ -52,8 +52,8 @@ priced = price(offences, scheme)   # adds harm_cd, harm_assumed, serious, harm_b
 ```
 
 `load_scheme("css")` weighs by the ONS Crime Severity Score instead. We ship only the few weights whose label we could
-establish; offences of domestic abuse are mostly not among them, so most prices come back assumed and it is not fit for a
-list until you give it a CSV with `ho_code` and `weight` from the ONS data tool:
+establish; offences of domestic abuse are mostly not among them, so most prices come back assumed and it is not fit for
+a list until you give it a CSV with `ho_code` and `weight` from the ONS data tool:
 `load_scheme("css", sheet=Path("css.csv"))`. What counts as serious stays the same under every scheme.
 
 Scheme, edition and a digest of the data are part of every score (`HarmScheme.provenance()`).

@@ -258,3 +258,18 @@ def test_the_model_finds_what_is_there_and_is_calibrated_on_persons_held_out() -
     assert metrics.Board(p, np.ones(len(y))).auc(y)[0] > 0.65
     assert abs(p.mean() - y.mean()) < 0.05
     assert 0.7 < metrics.calibration(p, y, np.ones(len(y)))["slope"] < 1.4
+
+
+@pytest.mark.slow
+@needs_data
+def test_the_whole_study_stays_where_real_data_puts_it(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    assert study.main(["--data", str(REAL), "--out", str(page)]) == 0
+    found = {
+        line.split("|")[1].strip(): float(line.split("|")[2].split()[0])
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("| Histories", "| The same", "| COMPAS"))
+    }
+    assert set(found) >= {"COMPAS recidivism decile", "COMPAS violence decile", "Histories as of screening"}
+    assert all(0.60 < auc < 0.75 for auc in found.values()), f"above this a history sees the outcome: {found}"
+    assert str(tmp_path) not in page.read_text(encoding="utf-8")
