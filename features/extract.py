@@ -207,7 +207,7 @@ def _stamp_warnings(name: str, stamps: Stamps) -> list[str]:
     limit = settings()["stamp"]
     cure = "Export when the row was first entered, not when it was last changed or migrated."
     found = []
-    lag = stamps.median_lag_days
+    lag = None if name in limit["life_facts"] else stamps.median_lag_days
     if lag is not None and lag > limit["median_lag_days"] and stamps.rows >= limit["median_rows"]:
         found.append(
             f"{name}: recorded_at looks like a last-update stamp, its median is {lag:.0f} days after the row's "

@@ -24,6 +24,7 @@ from features.errors import InputError
 from features.extract import CheckReport, facts_of, table_lines
 from features.files import RawExtract
 from features.front import Examined, examine
+from features.harm import load_scheme
 from features.home import Home, Load
 from features.schema import SCHEMA_VERSION
 from features.stores import Stores, split
@@ -159,6 +160,7 @@ def _manifest(
     load_id: str, found: Examined, report: CheckReport, stores: Stores, files: dict[str, int]
 ) -> dict[str, Any]:
     facts = report.facts
+    harm = load_scheme()
     times = found.tables["event"]["occurred_at"]
     first, last = times.min(), times.max()
     return {
@@ -180,6 +182,7 @@ def _manifest(
         "check": {k: facts[k] for k in ("faults", "clocks", "warnings", "stops", "features_lost")},
         "domestic_unknown": facts["domestic_unknown"],
         "unmatched_codes": facts["unmatched_codes"],
+        "harm": {"scheme": harm.scheme, "edition": harm.edition},
         "unknown": {"files": facts["unknown_files"], "columns": facts["unknown_columns"]},
         "files": files,
     }
