@@ -86,7 +86,10 @@ class ListReason(Answer):
     contribution: float = Field(
         description="Log-odds against the average of the training rows.", examples=[0.82]
     )
-    events: list[str] = Field(examples=[["E000123", "E000130"]])
+    events: list[str] = Field(description="event_id of the newest records it counts.", examples=[["E000123"]])
+    references: list[str] = Field(
+        description="The same by the reference officers use.", examples=[["42/1234/25"]]
+    )
     more: int = Field(description="How many further records it counts.", examples=[2])
 
 
@@ -157,6 +160,7 @@ class ListAnswer(ListSummary):
 class CitedRecord(Answer):
     """A record behind a sentence."""
 
+    event_id: str
     reference: str
     at: datetime | None
 
@@ -177,7 +181,8 @@ class Reasons(Answer):
 
     raises: list[PersonReason]
     lowers: list[PersonReason]
-    missing: list[str]
+    missing: list[str] = Field(description="What is not known of this person.")
+    not_fed: list[str] = Field(description="What the load lacks, and which features are left out for it.")
 
 
 class Part(Answer):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from risk.published import Shown, row_words
-from risk.words import day, day_time
+from risk.words import count, day, day_time
 
 CSV_COLUMNS = (
     "rank", "change", "person_id", "district", "team_rank", "in_100", "p_serious", "expected_harm", "harm_days_365",
@@ -20,10 +20,10 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def reason_text(reason: dict[str, Any]) -> str:
     """A reason with the records it cites: "4 reports …: E123, E130 and 2 more"."""
-    if not reason["events"]:
+    if not reason["references"]:
         return str(reason["sentence"])
     more = f" and {reason['more']:,} more" if reason["more"] else ""
-    return f"{reason['sentence']}: {', '.join(reason['events'])}{more}"
+    return f"{reason['sentence']}: {', '.join(reason['references'])}{more}"
 
 
 def list_as_dict(view: Shown) -> dict[str, Any]:
@@ -79,22 +79,29 @@ def print_list(view: Shown) -> None:
     title = f"OFFICIAL-SENSITIVE. {view.team_name}: as of {day_time(view.published.as_of)}"
     if about["nature"] == "simulated":
         title = f"SIMULATED, NO REAL PERSON. {title}"
-    table = Table(title=title, title_justify="left", show_lines=True, padding=(0, 1))
-    for name, right in (("Rank", True), ("Who", False), ("In a year", False), ("Harm", True), ("30/90/365", True),
-                        ("Now", False), ("Why", False)):  # fmt: skip
-        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    table = Table(title=title, title_justify="left", show_lines=True, expand=True)
+    table.add_column("Rank", justify="right", no_wrap=True)
+    table.add_column("Who, and where they stand", ratio=3)
+    table.add_column("Risk and record", ratio=3)
+    table.add_column("Why", ratio=5)
     for row in view.rows:
         words = row_words(row)
-        who = "\n".join(
-            part for part in (view.names.get(row["person_id"]), row["person_id"], row["district"]) if part
-        )
+        who = [
+            view.names.get(row["person_id"]),
+            f"{row['person_id']} · {row['district']}",
+            *(row["state"] or []),
+        ]
+        figures = [
+            f"{words['in_100']} in a year",
+            f"{words['expected']} of harm expected",
+            f"{words['harm_365']} last year",
+            f"{words['incidents']} reports",
+            f"{count(row['victims_1095'] or 0, 'victim')} in 3 years",
+        ]
         table.add_row(
-            f"{row['rank']}\n{words['change']}\n({row['count_rank']} by count)",
-            escape(who),
-            f"{words['in_100']}\n{words['expected']} expected",
-            f"{words['harm_365']}\nlast year",
-            words["incidents"],
-            escape("\n".join([*(row["state"] or []), *filter(None, [words["release"], words["identity"]])])),
+            f"{row['rank']}\n{words['change']}\n{row['count_rank']} by count",
+            escape("\n".join(filter(None, [*who, words["release"], words["identity"]]))),
+            "\n".join(figures),
             escape("\n".join(f"{n}. {reason_text(r)}" for n, r in enumerate(row["reasons"] or [], 1))),
         )
     console.print(table)

@@ -122,8 +122,11 @@ def history(view: View, person_id: str) -> list[Happened]:
     who = pairs(view, mine)
     told = part.join(mine, on="event_id", how="semi")
     priced = price(offence.join(mine, on="event_id", how="semi").sort("offence_id"), load_scheme())
-    places = view.identity("event_place").join(mine, on="event_id", how="semi")
-    references = dict(places.select("event_id", "reference").iter_rows())
+    known = [
+        frame.select("event_id", "reference")
+        for frame in (view.identity("event_place"), view.audit("proactive_event"))
+    ]
+    references = dict(pl.concat(known).join(mine, on="event_id", how="semi").iter_rows())
     found = [
         _happened(
             event,

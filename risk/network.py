@@ -20,7 +20,7 @@ from risk.view import View
 from risk.words import count, day, plain
 
 MOST = 24  # neighbours drawn; the table says how many more there are
-WIDTH, HEIGHT = 640, 460
+WIDTH = 640
 KINDS = {
     "suspect of harm to": "harm",
     "suspect together with": "together",
@@ -78,7 +78,7 @@ class Network:
         lines = [self._edge(e, place) for e in self.edges() if e["kind"] in KINDS]
         dots = [self._node(node, x, y) for node, (x, y) in place.items()]
         head = (
-            f'<svg class="network" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
+            f'<svg class="network" viewBox="0 0 {WIDTH} {self._height}" role="img" '
             f'aria-labelledby="network-title network-desc" xmlns="http://www.w3.org/2000/svg">'
             f'<title id="network-title">People around {escape(self.person_id)}</title>'
             f'<desc id="network-desc">{escape(self.summary())} The table below lists every tie.</desc>'
@@ -86,6 +86,11 @@ class Network:
             'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="#942514"/></marker></defs>'
         )
         return head + "".join(lines) + "".join(dots) + "</svg>"
+
+    @property
+    def _height(self) -> int:
+        """Few people need little room."""
+        return 150 if self.graph.number_of_nodes() <= 3 else 300 if self.graph.number_of_nodes() <= 7 else 460
 
     def _places(self) -> dict[str, tuple[float, float]]:
         """The person in the middle, the others on a ring (two rings when there are many)."""
@@ -95,7 +100,7 @@ class Network:
         return {
             node: (
                 WIDTH / 2 + shells[node][0] * (WIDTH / 2 - 80),
-                HEIGHT / 2 + shells[node][1] * (HEIGHT / 2 - 34),
+                self._height / 2 + shells[node][1] * (self._height / 2 - 34),
             )
             for node in order
         }
@@ -121,7 +126,7 @@ class Network:
         side = "middle" if mine or abs(x - WIDTH / 2) < 40 else ("start" if x > WIDTH / 2 else "end")
         dx = {"middle": 0, "start": 14, "end": -14}[side]
         dy = 28 if side == "middle" else 5
-        if side == "middle" and not mine and y < HEIGHT / 2:
+        if side == "middle" and not mine and y < self._height / 2:
             dy = -16
         return (
             f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{12 if mine else 9}"/>'

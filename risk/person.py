@@ -161,8 +161,13 @@ def contributions(scored: Scored, person_id: str) -> dict[str, Any]:
 def reasons_of(explained: Explanation | None) -> dict[str, Any]:
     """The reasons of a score: what raises it, what lowers it, what it had to do without."""
     if explained is None:
-        return {"raises": [], "lowers": [], "missing": []}
-    return {"raises": explained.raises(), "lowers": explained.lowers(), "missing": explained.missing}
+        return {"raises": [], "lowers": [], "missing": [], "not_fed": []}
+    return {
+        "raises": explained.raises(),
+        "lowers": explained.lowers(),
+        "missing": explained.missing,
+        "not_fed": explained.not_fed,
+    }
 
 
 def score_in_words(

@@ -144,6 +144,7 @@ REASON = pl.Struct(
         "sentence": pl.String,
         "contribution": pl.Float64,
         "events": pl.List(pl.String),
+        "references": pl.List(pl.String),
         "more": pl.Int64,
     }
 )

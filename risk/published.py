@@ -71,12 +71,16 @@ class PublishedList:
     def summary(self) -> str:
         """Two lines for the command line."""
         facts = self.facts
+        changes = "The first list: no changes to tell."
+        if facts["previous"]:
+            changes = (
+                f"Since the last list: {facts['counts']['entrants']:,} new, {len(facts['leavers']):,} gone."
+            )
         state = "published" if self.created else "already published; nothing changed"
         return (
             f"List {self.list_id} {state}: as of {day_time(self.as_of)}, "
             f"{facts['counts']['listed']:,} listed of {facts['counts']['ranked']:,} ranked, "
-            f"{facts['counts']['apart']:,} apart.\n"
-            f"Since the last list: {facts['counts']['entrants']:,} new, {len(facts['leavers']):,} gone."
+            f"{facts['counts']['apart']:,} apart.\n" + changes
         )
 
 

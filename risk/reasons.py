@@ -31,8 +31,9 @@ AGE = "age"
 
 @dataclass(frozen=True)
 class Cited:
-    """A record behind a sentence: its reference and when it happened."""
+    """A record behind a sentence: its identifier, the reference officers know it by, and when it happened."""
 
+    event_id: str
     reference: str
     at: datetime | None
 
@@ -50,13 +51,14 @@ class Reason:
     on_lists: bool = True
 
     def row(self, most: int) -> dict[str, Any]:
-        """The reason as it stands on a list row, with at most ``most`` references."""
-        kept = [cited.reference for cited in self.cited[:most]]
+        """The reason as it stands on a list row, with at most ``most`` of the records it cites."""
+        kept = [cited.event_id for cited in self.cited[:most]]
         return {
             "group": self.title,
             "sentence": self.sentence,
             "contribution": self.contribution,
             "events": kept,
+            "references": [cited.reference for cited in self.cited[:most]],
             "more": len(self.cited) - len(kept),
         }
 
@@ -69,6 +71,7 @@ class Explanation:
     base: float
     reasons: list[Reason]
     missing: list[str]
+    not_fed: list[str]
 
     def raises(self) -> list[Reason]:
         """What raises the score, the most first."""
@@ -103,6 +106,7 @@ class Explainer:
         catalogue = load_catalogue()
         self._columns = {column.name: column for column in catalogue.columns("offender")}
         self._lost = catalogue.left_out("offender", view.records.missing)
+        self._references = dict(view.identity("event_place").select("event_id", "reference").iter_rows())
         self._records, self._t = narrowed(view.records, wanted), scored.as_of
 
     def of(self, person_id: str) -> Explanation:
@@ -116,7 +120,7 @@ class Explainer:
             groups.setdefault(group, {})[name] = share
         reasons = [self._reason(person_id, group, columns) for group, columns in groups.items()]
         reasons.sort(key=lambda reason: (-reason.contribution, reason.group))
-        return Explanation(person_id, base, reasons, self._missing(person_id))
+        return Explanation(person_id, base, reasons, self._missing(person_id), self._not_fed())
 
     def _reason(self, person: str, group: str, columns: dict[str, float]) -> Reason:
         said = settings("reasons")
@@ -138,20 +142,23 @@ class Explainer:
         )
 
     def _strongest(self, columns: Mapping[str, float], *, up: bool) -> list[tuple[Feature, Column]]:
-        """Features that push the family's way, the strongest first, each with its strongest column."""
+        """Features that push the family's way, the strongest of each topic first, each with its strongest column."""
         sums: dict[str, float] = {}
         best: dict[str, str] = {}
+        sign = 1.0 if up else -1.0
         for name, share in columns.items():
             feature = self._columns[name].feature.name
-            sums[feature] = sums.get(feature, 0.0) + share
-            push = share if up else -share
-            if feature not in best or push > (columns[best[feature]] if up else -columns[best[feature]]):
+            sums[feature] = sums.get(feature, 0.0) + sign * share
+            if feature not in best or sign * share > sign * columns[best[feature]]:
                 best[feature] = name
-        order = sorted(sums, key=lambda name: (-sums[name] if up else sums[name], name))
-        same_way = [name for name in order if (sums[name] > 0) == up and sums[name] != 0]
-        return [
-            (self._columns[best[name]].feature, self._columns[best[name]]) for name in same_way or order[:1]
-        ]
+        order = sorted(sums, key=lambda name: (-sums[name], name))
+        told, topics = [], set()
+        for name in [name for name in order if sums[name] > 0] or order[:1]:
+            topic = settings("reasons")["feature"].get(name, {}).get("topic", name)
+            if topic not in topics:
+                topics.add(topic)
+                told.append((self._columns[best[name]].feature, self._columns[best[name]]))
+        return told
 
     def _cited(self, person: str, chosen: list[tuple[Feature, Column]]) -> list[Cited]:
         """The records the told numbers count, newest first, each once."""
@@ -162,17 +169,25 @@ class Explainer:
                     found.setdefault(reference, at)
         order = sorted(found.items(), key=lambda item: item[0])
         order.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)
-        return [Cited(reference, at) for reference, at in order[: settings("reasons")["limits"]["events"]]]
+        kept = order[: settings("reasons")["limits"]["events"]]
+        return [Cited(event, self._references.get(event) or event, at) for event, at in kept]
 
     def _missing(self, person: str) -> list[str]:
-        """What the score did without: features the load cannot feed, and what is not known of this person."""
-        said = [f"{name.replace('_', ' ')}: the load holds no {lacks}" for name, lacks in self._lost.items()]
+        """What of this person the score had to do without."""
         values, templates = self._values[person], settings("reasons")["feature"]
-        for feature in dict.fromkeys(column.feature for column in self._columns.values()):
-            known = templates.get(feature.name, {})
-            if feature.name in self._shares[person] and values.get(feature.name) is None and "none" in known:
-                said.append(known["none"])
-        return said
+        unknown = []
+        for name, column in self._columns.items():
+            template = templates.get(column.feature.name, {})
+            if template.get("missing") and name in self._shares[person] and values.get(name) is None:
+                unknown.append(template["none"])
+        return list(dict.fromkeys(unknown))
+
+    def _not_fed(self) -> list[str]:
+        """Features the load cannot feed, by the table or column it lacks."""
+        lacks: dict[str, list[str]] = {}
+        for name, what in self._lost.items():
+            lacks.setdefault(what, []).append(name.replace("_", " "))
+        return [f"{what.replace('.', ': ')} ({', '.join(names)})" for what, names in sorted(lacks.items())]
 
 
 def _evidence_columns(feature: Feature, strongest: Column) -> list[str]:
@@ -213,26 +228,30 @@ def narrowed(records: Records, persons: Sequence[str]) -> Records:
 
 
 def tell(feature: Feature, values: Mapping[str, Any], strongest: Column, *, up: bool) -> str:
-    """One feature in words with a person's own numbers; ``strongest`` is the column that pushed most."""
+    """One feature in words with a person's own numbers; ``strongest`` is the column that pushed most.
+
+    A feature without a template in ``reasons.toml`` is told in the catalogue's words: "what it counts: 3".
+    """
     template = settings("reasons")["feature"].get(feature.name)
     value = values.get(strongest.name)
-    if value is None:
-        return str((template or {}).get("none", f"{strongest.text}: not recorded"))
+    window = window_phrase(strongest.window) if feature.windows else ""
     if template is None:
-        return f"{strongest.text}: {amount(float(value))}"
-    style = template["style"]
-    if style in ("count", "amount"):
+        return f"{strongest.text}: {'not recorded' if value is None else amount(float(value))}"
+    if value is None:
+        return str(template.get("none", f"{strongest.text}: not recorded")).format(window=window)
+    if "style" in template:
         return _counted(feature, values, strongest, template, up=up)
-    words = {
-        "ago": ago(value),
-        "amount": amount(float(value)),
-        "grade": GRADES.get(int(value), str(value)),
-        "times": amount(float(value)) + " times",
-        "years": str(int(value)),
-        "window": window_phrase(strongest.window) if feature.windows else "",
-        "count": count(value, template.get("one", ""), template.get("many")),
-    }
-    return str(template["say"]).format(**words)
+    if not value and "zero" in template:
+        return str(template["zero"]).format(window=window)
+    return str(template["say"]).format(
+        ago=ago(value),
+        amount=amount(float(value)),
+        grade=GRADES.get(int(value), str(value)),
+        number=f"{int(value):,}",
+        percent=f"{round(100 * float(value))} %",
+        times=f"{amount(float(value))} times",
+        window=window,
+    )
 
 
 def _counted(

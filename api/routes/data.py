@@ -131,6 +131,7 @@ def reasons_as_dict(reasons: dict[str, Any]) -> dict[str, Any]:
         "raises": [reason_as_dict(reason) for reason in reasons["raises"]],
         "lowers": [reason_as_dict(reason) for reason in reasons["lowers"]],
         "missing": reasons["missing"],
+        "not_fed": reasons["not_fed"],
     }
 
 
@@ -142,5 +143,7 @@ def reason_as_dict(reason: Any) -> dict[str, Any]:
         "sentence": reason.sentence,
         "contribution": reason.contribution,
         "columns": reason.columns,
-        "cited": [{"reference": one.reference, "at": one.at} for one in reason.cited],
+        "cited": [
+            {"event_id": one.event_id, "reference": one.reference, "at": one.at} for one in reason.cited
+        ],
     }
