@@ -93,7 +93,8 @@ def _limits(result: dict[str, Any]) -> str:
     unmatched = (
         f"{_whole(artefact['n'])} persons whose index charge is absent or lies over 30 days from the screening show "
         f"{_whole(artefact['any'])} new charges: their outcomes were never matched. Kept in, they would lift the "
-        f"first AUC for any charge to {_three(artefact['auc'])}, because a history then tells who was matched."
+        f"first AUC for any charge to {_three(artefact['auc'])}, because a history then tells who was matched. The "
+        "rule was set after looking at the outcomes."
     )
     points = [
         "**It is not domestic abuse.** These are people arrested for anything in one American county. There is no "
