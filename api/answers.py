@@ -206,7 +206,7 @@ class Score(Answer):
 
     scored: bool
     words: str = Field(
-        examples=["7 in 100 with histories like this are recorded for serious harm within a year"]
+        examples=["7 in 100 people with histories like this are recorded for serious harm within a year"]
     )
     p_serious: float | None = None
     p_any: float | None = None

@@ -17,43 +17,41 @@ from markupsafe import Markup
 from risk.reasons import Reason
 from risk.words import LONDON, amount, day
 
-BAR, GAP, LABEL, SPAN = 22, 10, 220, 400
+BAR, STEP, SPAN = 16, 46, 380
 YEAR = timedelta(days=365)
 
 
 def bars(reasons: Sequence[Reason]) -> Markup:
-    """What raises (to the right) and lowers (to the left) a score, one bar a family, in log-odds."""
+    """What raises (to the right) and lowers (to the left) a score, one bar a family, in log-odds.
+
+    The family's name stands above its bar, so that the letters stay legible on a phone.
+    """
     drawn = [reason for reason in reasons if abs(reason.contribution) >= 0.005]
     if not drawn:
         return Markup("")
-    largest = max(abs(reason.contribution) for reason in drawn)
-    lows = any(reason.contribution < 0 for reason in drawn)
-    highs = any(reason.contribution > 0 for reason in drawn)
-    zero = LABEL + (SPAN * 0.5 if lows and highs else (SPAN * 0.86 if lows else 8))
-    reach = SPAN * (0.36 if lows and highs else 0.8)
-    height = len(drawn) * (BAR + GAP) + 10
+    up = max((reason.contribution for reason in drawn), default=0.0)
+    down = min((reason.contribution for reason in drawn), default=0.0)
+    low, high = min(down, 0.0), max(up, 0.0)
+    scale = (SPAN - 4) / (high - low)
+    zero = 2 - low * scale
+    height = len(drawn) * STEP
     parts = []
     for place, reason in enumerate(drawn):
-        y = 5 + place * (BAR + GAP)
-        width = max(abs(reason.contribution) / largest * reach, 2)
-        up = reason.contribution > 0
-        x = zero if up else zero - width
-        text_x, anchor = (zero + width + 6, "start") if up else (zero - width - 6, "end")
-        sign = "+" if up else "\u2212"
+        y = place * STEP
+        width = max(abs(reason.contribution) * scale, 2)
+        x = zero if reason.contribution > 0 else zero - width
+        sign = "+" if reason.contribution > 0 else "\u2212"
         parts.append(
-            f'<text class="label" x="{LABEL - 10}" y="{y + 16}" text-anchor="end">{escape(reason.title)}</text>'
-            f'<rect class="{"up" if up else "down"}" x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR}"/>'
-            f'<text class="value" x="{text_x:.1f}" y="{y + 16}" text-anchor="{anchor}">'
-            f"{sign}{abs(reason.contribution):.2f}</text>"
+            f'<text class="label" x="0" y="{y + 16}">{escape(reason.title)}</text>'
+            f'<text class="value" x="{SPAN}" y="{y + 16}" text-anchor="end">{sign}{abs(reason.contribution):.2f}</text>'
+            f'<rect class="{"up" if reason.contribution > 0 else "down"}" x="{x:.1f}" y="{y + 22}" '
+            f'width="{width:.1f}" height="{BAR}"/>'
         )
     return Markup(
-        f'<svg class="bars" viewBox="0 0 {LABEL + SPAN} {height}" role="img" '
+        f'<svg class="bars" viewBox="0 0 {SPAN} {height}" role="img" '
         'aria-labelledby="bars-title bars-desc" xmlns="http://www.w3.org/2000/svg">'
         '<title id="bars-title">What raises and what lowers the score</title>'
-        f'<desc id="bars-desc">{escape(_bars_in_words(drawn))}</desc>'
-        f'<line class="axis" x1="{zero:.1f}" y1="0" x2="{zero:.1f}" y2="{height}"/>'
-        + "".join(parts)
-        + "</svg>"
+        f'<desc id="bars-desc">{escape(_bars_in_words(drawn))}</desc>' + "".join(parts) + "</svg>"
     )
 
 

@@ -81,7 +81,8 @@ class Demo:
 
         half = self.out / "half-made"
         shutil.rmtree(half, ignore_errors=True)
-        simulate(half, **self.asked)
+        asked = self.asked
+        simulate(half, events_per_year=asked["events_per_year"], years=asked["years"], seed=asked["seed"])
         for part in ("truth", "extract"):  # the extract last: its presence says that all of it is there
             shutil.rmtree(self.out / part, ignore_errors=True)
             (half / part).rename(self.out / part)

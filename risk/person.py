@@ -99,7 +99,7 @@ def score_of(scored: Scored, person_id: str, published: PublishedList | None) ->
     place = _place(published, person_id)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
     said = in_100(row["p_serious"])
-    words = f"{said} with histories like this are recorded for serious harm within a year"
+    words = f"{said} people with histories like this are recorded for serious harm within a year"
     if row["p_serious"] is None:
         words = f"not scored: {row['out_of_scope_reason']}"
     elif row["out_of_scope_reason"]:

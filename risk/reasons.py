@@ -13,12 +13,13 @@ from datetime import datetime
 from typing import Any
 
 import polars as pl
-from features.evidence import evidence
 
 from features.catalogue import Column, Feature, load_catalogue, window_phrase
+from features.evidence import evidence
 from features.histories import histories
 from features.records import Records
 from features.schema import SPECS
+from features.streams import STREAMS
 from risk.score import Scored
 from risk.settings import settings
 from risk.view import View
@@ -163,14 +164,22 @@ class Explainer:
     def _cited(self, person: str, chosen: list[tuple[Feature, Column]]) -> list[Cited]:
         """The records the told numbers count, newest first, each once."""
         found: dict[str, datetime | None] = {}
-        for feature, strongest in chosen:
-            for name in _evidence_columns(feature, strongest):
-                for reference, at in evidence(self._records, {"person_id": person}, self._t, name):
+        for _, strongest in chosen:
+            if self._citable(strongest):
+                for reference, at in evidence(self._records, {"person_id": person}, self._t, strongest.name):
                     found.setdefault(reference, at)
-        order = sorted(found.items(), key=lambda item: item[0])
+        order = sorted(found.items())
         order.sort(key=lambda item: item[1].timestamp() if item[1] else 0.0, reverse=True)
         kept = order[: settings("reasons")["limits"]["events"]]
         return [Cited(event, self._references.get(event) or event, at) for event, at in kept]
+
+    def _citable(self, column: Column) -> bool:
+        """Whether what a column counts has a number of its own: not a marker's code, not another person."""
+        features = [self._columns[name].feature for name in column.inputs] or [column.feature]
+        return all(
+            STREAMS[feature.source].evidence.endswith("_id") and feature.source != "person"
+            for feature in features
+        )
 
     def _missing(self, person: str) -> list[str]:
         """What of this person the score had to do without."""
@@ -188,11 +197,6 @@ class Explainer:
         for name, what in self._lost.items():
             lacks.setdefault(what, []).append(name.replace("_", " "))
         return [f"{what.replace('.', ': ')} ({', '.join(names)})" for what, names in sorted(lacks.items())]
-
-
-def _evidence_columns(feature: Feature, strongest: Column) -> list[str]:
-    """The columns whose records are cited: the strongest, or what a formula is made of."""
-    return list(strongest.inputs) if feature.aggregate == "formula" else [strongest.name]
 
 
 def narrowed(records: Records, persons: Sequence[str]) -> Records:

@@ -91,28 +91,26 @@ def small_tables() -> dict[str, pl.DataFrame]:
                    "expected_end": "2026-01-01T00:00:00Z"},
                   {"person_id": "P3", "state": "remand", "started_on": "2025-03-01T00:00:00Z",
                    "expected_end": "2025-06-20T00:00:00Z"}],
-        "victim_plan": [{"person_id": "V1", "safe_channel": "text", "safe_times": "after ten", "do_not": "leave a message",
-                         "update_every_days": 14, "agreed_on": "2025-04-16T10:00:00Z"}],
+        "victim_plan": [{"person_id": "V1", "safe_channel": "text", "safe_times": "after ten",
+                         "do_not": "leave a message", "update_every_days": 14, "agreed_on": "2025-04-16T10:00:00Z"}],
         "promise": [{"promise_id": "M1", "person_id": "V1", "what": "callback", "made_on": "2025-05-01T10:00:00Z",
                      "due_on": "2025-05-08T10:00:00Z"}],
-        "intervention": [{"person_id": "V1", "scheme": "MARAC", "role": "victim", "started_on": "2025-05-10T10:00:00Z"}],
+        "intervention": [{"person_id": "V1", "scheme": "MARAC", "role": "victim",
+                          "started_on": "2025-05-10T10:00:00Z"}],
     }  # fmt: skip
     for event, at, kind, code, words, suspect, victim, source, counter, children in EVENTS:
-        tables["event"].append(
-            {"event_id": event, "reference": f"REF-{event}", "kind": kind, "occurred_at": at, "reported_at": at,
-             "domestic": "Y", "source": source, "counter_allegation": counter, "children_present": children,
-             "district": "D1"}  # fmt: skip
-        )
+        row = {"event_id": event, "reference": f"REF-{event}", "kind": kind, "occurred_at": at, "reported_at": at}
+        row |= {"domestic": "Y", "source": source, "counter_allegation": counter, "district": "D1"}
+        tables["event"].append(row | {"children_present": children})
         if code:
-            tables["offence"].append({"offence_id": f"{event}-1", "event_id": event, "ho_code": code,
-                                      "description": words, "suspect_id": suspect, "victim_id": victim})  # fmt: skip
-        for person, role, whom in ((suspect, "suspect", victim), (victim, "victim", None)):
-            tables["involvement"].append(
-                {"event_id": event, "person_id": person, "role": role, "victim_id": whom,
-                 "relationship_to_victim": "partner" if role == "suspect" else None}  # fmt: skip
-            )
-    tables["involvement"].append({"event_id": "E03", "person_id": "C1", "role": "child", "victim_id": None,
-                                  "relationship_to_victim": None})  # fmt: skip
+            offence = {"offence_id": f"{event}-1", "event_id": event, "ho_code": code, "description": words}
+            tables["offence"].append(offence | {"suspect_id": suspect, "victim_id": victim})
+        part = {"event_id": event, "relationship_to_victim": None, "victim_id": None}
+        seen_as = {"role": "suspect", "victim_id": victim, "relationship_to_victim": "partner"}
+        tables["involvement"].append(part | {"person_id": suspect} | seen_as)
+        tables["involvement"].append(part | {"person_id": victim, "role": "victim"})
+    child = {"event_id": "E03", "person_id": "C1", "role": "child"}
+    tables["involvement"].append(child | {"victim_id": None, "relationship_to_victim": None})
     return {name: _frame(rows) for name, rows in tables.items()}
 
 
@@ -124,7 +122,15 @@ def small_model() -> dict[str, Any]:
         {"column": "days_since_domestic", "kind": "decay", "a": 90.0, "center": 0.2, "scale": 0.3},
         {"column": "harm_days_365d", "kind": "log1p", "a": 5000.0, "center": 1.5, "scale": 2.0},
         {"column": "last_dash_grade", "kind": "step", "a": 3.0, "center": 0.2, "scale": 0.4},
-        {"column": "age", "kind": "linear", "a": 18.0, "b": 70.0, "fill": 35.0, "center": 36.0, "scale": 10.0},
+        {
+            "column": "age",
+            "kind": "linear",
+            "a": 18.0,
+            "b": 70.0,
+            "fill": 35.0,
+            "center": 36.0,
+            "scale": 10.0,
+        },
     ]
     return {
         "format": "doorstep-logistic-1", "key": "person_id", "horizon_days": 365,
@@ -149,7 +155,9 @@ def write_small(folder: Path, nature: str = "simulated", **changes: pl.DataFrame
     return folder
 
 
-def make_home(folder: Path, nature: str = "simulated", *, model: bool = True, **changes: pl.DataFrame) -> Path:
+def make_home(
+    folder: Path, nature: str = "simulated", *, model: bool = True, **changes: pl.DataFrame
+) -> Path:
     """A home with the hand-made force loaded and, unless told otherwise, the hand-made model in use."""
     from features.home import Home
     from features.ingest import ingest
