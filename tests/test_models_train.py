@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -15,9 +16,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 from features.clocks import canonical, parse_as_of
 from features.errors import InputError, NotFoundError
+from features.home import Home
+from features.ingest import ingest
 from features.records import Records
-from models import compare, logistic, store
-from models.dataset import Source, label_grid, training_rows
+from models import compare, logistic, settings, store
+from models.dataset import Source, label_grid, model_columns, person_folds, training_rows
+from models.evaluate import evaluate
+from models.report import shap_gap, write_report
 from models.scorer import Scorer
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
@@ -84,7 +89,8 @@ def small_force(persons: int = 400, seed: int = 3) -> dict[str, pl.DataFrame]:
                     }
                 )
     person = [
-        {"person_id": f"P{i:04d}", "date_of_birth": date(1960 + int(rng.integers(40)), 3, 4)} for i in range(persons)
+        {"person_id": f"P{i:04d}", "date_of_birth": date(1960 + int(rng.integers(40)), 3, 4)}
+        for i in range(persons)
     ]
     raw = {"person": person, "event": event, "offence": offence}
     raw |= {"involvement": involvement, "risk_assessment": assessment}
@@ -92,7 +98,9 @@ def small_force(persons: int = 400, seed: int = 3) -> dict[str, pl.DataFrame]:
     frames = {}
     for name, rows in raw.items():
         frame = pl.DataFrame(rows, infer_schema_length=None)
-        frames[name] = frame.with_columns(pl.col(c).cast(utc) for c, d in frame.schema.items() if d == pl.Datetime)
+        frames[name] = frame.with_columns(
+            pl.col(c).cast(utc) for c, d in frame.schema.items() if d == pl.Datetime
+        )
     return frames
 
 
@@ -113,3 +121,312 @@ def records(raw: dict[str, pl.DataFrame]) -> Records:
 @pytest.fixture(scope="module")
 def doc(records: Records) -> dict:
     return logistic.fit_until(records, END, seed=1)
+
+
+def strip(doc: dict) -> dict:
+    return {k: v for k, v in doc.items() if k not in ("load", "version")}
+
+
+def with_home(raw: dict[str, pl.DataFrame], folder: Path, load_id: str = "load-1") -> Home:
+    """A home whose current load holds ``raw``, through the front door."""
+    extract = folder / "extract"
+    extract.mkdir(parents=True)
+    for name, frame in raw.items():
+        frame.write_parquet(extract / f"{name}.parquet")
+    (extract / "extract.json").write_text(json.dumps({"nature": "simulated", "made_by": "test"}))
+    home = Home(folder / "home")
+    ingest(extract, home)
+    return home
+
+
+# --- dates and rows ------------------------------------------------------------------------------------------
+
+
+def test_grid_holds_only_dates_whose_outcomes_are_complete(records: Records) -> None:
+    dates = label_grid(records, END, 365, 90)
+    assert len(dates) == 24
+    assert dates == sorted(dates)
+    assert dates[-1] + timedelta(days=455) <= END < dates[-1] + timedelta(days=455 + 31)
+    assert dates[0] == parse_as_of("2021-11-01")
+    short = label_grid(records, parse_as_of("2022-12-15"), 365, 90)
+    assert short == [parse_as_of("2021-07-01"), parse_as_of("2021-08-01"), parse_as_of("2021-09-01")]
+    assert label_grid(records, parse_as_of("2022-06-01"), 365, 90) == []
+
+
+def test_sampled_rows_keep_every_event_and_restore_the_weight(
+    records: Records, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Source.of(records, END)
+    dates = label_grid(records, END, 365, source.delay_days)[-3:]
+    full, _ = training_rows(source, dates, ["age"], seed=1)
+    config = settings.load("logistic")
+    small = {**config, "fit": {**config["fit"], "max_rows": 1, "non_events_per_event": 2}}
+    load = settings.load
+    monkeypatch.setattr(settings, "load", lambda name: small if name == "logistic" else load(name))
+    sampled, newest = training_rows(source, dates, ["age"], seed=1)
+    assert sampled.height < full.height
+    assert sampled["serious"].sum() == full["serious"].sum()
+    assert sampled["weight"].sum() == pytest.approx(full.height, rel=0.15)
+    assert newest.height == full.filter(pl.col("as_of") == dates[-1]).height
+    again, _ = training_rows(source, dates, ["age"], seed=1)
+    assert again.equals(sampled)
+
+
+def test_no_person_is_in_two_folds_and_folds_do_not_depend_on_order() -> None:
+    people = pl.Series("person_id", [f"P{i}" for i in range(400)] * 2)
+    fold = person_folds(people, 4)
+    assert (fold[:400] == fold[400:]).all()
+    assert (person_folds(people.reverse(), 4)[::-1] == fold).all()
+    assert min(np.bincount(fold)) > 120
+
+
+# --- the model ----------------------------------------------------------------------------------------------
+
+
+def test_same_records_and_seed_give_the_same_bytes(records: Records, doc: dict) -> None:
+    again = logistic.fit_until(records, END, seed=1)
+    assert store.canonical_bytes(again) == store.canonical_bytes(doc)
+
+
+def test_nothing_recorded_after_until_changes_the_model(raw: dict[str, pl.DataFrame]) -> None:
+    until = parse_as_of("2023-12-01")
+    late = pl.col("recorded_at") > until
+    changed = dict(raw)
+    changed["event"] = pl.concat(
+        [
+            raw["event"].filter(~late),
+            # half of what came later is gone; what stays is edited
+            raw["event"].filter(late).gather_every(2).with_columns(domestic=pl.lit("N")),
+            # and an old event is withdrawn, a year on
+            raw["event"].head(40).with_columns(recorded_at=pl.lit(END), domestic=pl.lit("N")),
+        ]
+    )
+    kept = changed["event"].select("event_id")
+    for name in ("offence", "involvement", "risk_assessment"):
+        changed[name] = raw[name].join(kept, on="event_id", how="semi")
+    before = logistic.fit_until(records_of(raw), until, seed=1)
+    after = logistic.fit_until(records_of(changed), until, seed=1)
+    assert records_of(changed).table("event").height != records_of(raw).table("event").height
+    assert store.canonical_bytes(strip(after)) == store.canonical_bytes(strip(before))
+
+
+def test_document_says_what_made_it(doc: dict) -> None:
+    assert doc["horizon_days"] == 365
+    assert doc["harm"]["edition"]
+    assert doc["code"].count("+") == 1
+    assert set(doc["libraries"]) >= {"python", "polars", "numpy", "scikit-learn"}
+    assert len(doc["training"]["dates"]) == 24
+    assert {h["outcome"] for h in doc["heads"].values()} >= {"serious", "other", "severe"}
+    assert "serious_90" in doc["heads"]
+    assert {e["column"] for e in doc["dictionary"]} >= {t["column"] for t in doc["terms"]}
+    assert doc["authorisations"] == {"health": None}
+    assert not any(e["sensitive"] == "health" for e in doc["dictionary"])
+    json.loads(store.canonical_bytes(doc))
+
+
+def test_coefficients_keep_the_declared_direction(doc: dict) -> None:
+    assert doc["signs"]
+    for row in doc["signs"]:
+        assert row["coef"] * row["declared"] >= 0.0
+
+
+def test_expected_harm_is_right_in_the_large(records: Records, doc: dict) -> None:
+    source = Source.of(records, END)
+    rows = pl.concat(
+        [
+            f.select("person_id", "winsor_days", *Scorer(doc).columns)
+            for _, f in source.frames([datetime.fromisoformat(t) for t in doc["training"]["dates"]], "dates")
+        ]
+    )
+    expected = Scorer(doc).score(rows.drop("winsor_days"))["expected_harm"].sum()
+    assert rows["winsor_days"].sum() / expected == pytest.approx(1.0, abs=0.15)
+
+
+def test_too_few_severe_outcomes_fall_back_to_the_base_rate_and_say_so(doc: dict) -> None:
+    assert doc["heads"]["severe"]["fallback"] in doc["notes"]
+    assert set(doc["heads"]["severe"]["coef"]) == {0.0}
+
+
+def test_periods_too_short_and_forces_without_outcomes_are_refused(
+    records: Records, raw: dict[str, pl.DataFrame]
+) -> None:
+    with pytest.raises(InputError, match="outcomes complete"):
+        logistic.fit_until(records, parse_as_of("2022-03-01"), seed=1)
+    with pytest.raises(InputError, match="Nothing was recorded"):
+        logistic.known_until(records, parse_as_of("2020-01-01"))
+    early = raw["event"].filter(pl.col("occurred_at") < parse_as_of("2021-10-01"))
+    quiet = {"person": raw["person"], "event": early}
+    for name in ("involvement", "offence"):
+        quiet[name] = raw[name].join(early.select("event_id"), on="event_id", how="semi")
+    rows, newest = training_rows(Source.of(records_of(quiet), END), [parse_as_of("2022-03-01")], ["age"], 1)
+    with pytest.raises(InputError, match="No outcome at all"):
+        logistic.document(rows, newest, model_columns(frozenset()), horizon_days=365, seed=1)
+
+
+def test_records_that_stop_before_until_are_not_read_as_peace(records: Records) -> None:
+    effective, notes = logistic.known_until(records, parse_as_of("2026-06-01"))
+    assert effective < END + timedelta(days=7)
+    assert "stop at" in notes[0]
+    assert logistic.known_until(records, END) == (END, [])
+
+
+def test_health_markers_need_a_name_and_a_reason() -> None:
+    with pytest.raises(InputError, match="named person"):
+        logistic._authorisation("A. Approver", None)
+    assert "marker_su" in model_columns(frozenset()).left_out
+    admitted = model_columns(frozenset(), health=True)
+    assert any(admitted.declared[c].feature.sensitive == "health" for c in admitted.shapes)
+
+
+def test_a_force_without_assessments_or_offences_still_trains(raw: dict[str, pl.DataFrame]) -> None:
+    tables = {k: raw[k] for k in ("person", "event", "involvement")}
+    missing = frozenset(
+        {"risk_assessment", "offence", "order", "bail", "custody", "marker", "spell", "conviction"}
+    )
+    bare = Records.from_canonical(canonical(tables), missing=missing)
+    doc = logistic.fit_until(bare, END, seed=1)
+    assert doc["heads"]["serious"]["fallback"]
+    assert doc["harm_parts"]["other_days"] == 0.0
+    assert any("no harm days" in n for n in doc["notes"])
+    frame = Source.of(bare, END).features_at(END).filter(pl.col("in_scope"))
+    out = compare.occasion(doc, frame, END)
+    assert "last_dash" not in out.scores
+    assert "count_365" in out.scores
+
+
+# --- figures ------------------------------------------------------------------------------------------------
+
+
+def test_temporal_test_learns_nothing_from_the_dates_it_judges(records: Records) -> None:
+    results = logistic.temporal_test(records, END, 1, None, None, None, draws=25)
+    assert results is not None
+    judged = sorted({r["t"] for r in results["cohort"]})
+    assert len(judged) == 6
+    assert judged[0][:10] in results["how"]
+    pooled = {r["score"]: r for r in results["ranking"] if r["t"] == "pooled" and r["cohort"] == "all"}
+    assert {"model", "constant", "last_dash", "count_365", "harm_365", "v100", "rfgv"} <= set(pooled)
+    assert pooled["constant"]["auc"] == 0.5
+    assert pooled["constant"]["capture_1pc"] == pytest.approx(0.01, abs=1e-6)
+    assert {r["cohort"] for r in results["cohort"]} == {"all", "active_365", "first_time"}
+
+
+def test_differences_are_of_the_same_draws(records: Records, doc: dict) -> None:
+    source = Source.of(records, END)
+    dates = label_grid(records, END, 365, source.delay_days)[-2:]
+    occasions = [compare.occasion(doc, frame, t) for t, frame in source.frames(dates, "dates")]
+    out = compare.tables(occasions, 0.1, draws=40, seed=2)
+    pooled = {r["score"]: r for r in out["ranking"] if r["t"] == "pooled" and r["cohort"] == "all"}
+    row = next(r for r in out["difference"] if r["rule"] == "rfgv" and r["figure"] == "auc")
+    assert row["difference"] == pytest.approx(pooled["model"]["auc"] - pooled["rfgv"]["auc"], abs=2e-6)
+    same = compare.tables(
+        [replace(o, scores={**o.scores, "twin": o.scores["model"]}) for o in occasions], 0.1, draws=40, seed=2
+    )
+    twin = [r for r in same["difference"] if r["rule"] == "twin"]
+    assert all(r["difference"] == r["low"] == r["high"] == 0.0 for r in twin)
+
+
+def test_oracle_ratio_is_one_for_the_oracle_itself(records: Records, doc: dict) -> None:
+    source = Source.of(records, END)
+    frame = source.frame_at(parse_as_of("2023-10-01"))
+    truth = Scorer(doc).score(frame).select("person_id", "expected_harm")
+    out = compare.tables([compare.occasion(doc, frame, parse_as_of("2023-10-01"), truth)], 0.1, 20, 1)
+    ratios = {r["score"]: r for r in out["oracle"] if r["t"] == "pooled"}
+    assert ratios["model"]["ratio_100"] == 1.0
+    assert ratios["constant"]["ratio_1pc"] < 0.9
+
+
+# --- files, registry, report ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained(
+    tmp_path_factory: pytest.TempPathFactory, raw: dict[str, pl.DataFrame]
+) -> tuple[Home, logistic.Trained]:
+    home = with_home(raw, tmp_path_factory.mktemp("force"))
+    return home, logistic.train(home, END, seed=1)
+
+
+def test_first_model_is_champion_and_its_bytes_are_sealed(trained: tuple[Home, logistic.Trained]) -> None:
+    home, made = trained
+    assert made.alias == "champion"
+    assert store.champion(home.path)["version"] == made.doc["version"]
+    path = home.path / "models" / made.doc["version"] / "model.json"
+    data = path.read_bytes()
+    try:
+        path.write_bytes(data.replace(b'"seed": 1', b'"seed": 2'))
+        with pytest.raises(InputError, match="sha256"):
+            store.champion(home.path)
+    finally:
+        path.write_bytes(data)
+    with pytest.raises(NotFoundError):
+        store.load_model(home.path, "../../etc")
+
+
+def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Home, logistic.Trained]) -> None:
+    import mlflow
+
+    from models.tracking import REGISTERED, set_champion
+
+    home, first = trained
+    second = logistic.train(home, parse_as_of("2024-10-01"), seed=1)
+    assert second.alias == "challenger"
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{home.path / 'mlflow.db'}")
+    champion = client.get_model_version_by_alias(REGISTERED, "champion")
+    challenger = client.get_model_version_by_alias(REGISTERED, "challenger")
+    assert champion.tags["doorstep.version"] == first.doc["version"]
+    assert challenger.tags["doorstep.version"] == second.doc["version"]
+    files = {f.path for f in client.list_artifacts(first.run_id)}
+    assert {"model.json", "signature.json", "data_dictionary.json", "tables", "plots"} <= files
+    assert "auc.model" in client.get_run(first.run_id).data.metrics
+    with pytest.raises(InputError, match="named person"):
+        set_champion(home.path, second.doc["version"], "", "better")
+    set_champion(home.path, second.doc["version"], "A. Approver", "newer records")
+    assert store.champion_version(home.path) == second.doc["version"]
+    assert client.get_model_version_by_alias(REGISTERED, "champion").version == challenger.version
+    set_champion(home.path, first.doc["version"], "A. Approver", "back again")
+
+
+def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, logistic.Trained]) -> None:
+    home, _ = trained
+    inside = evaluate(home, [parse_as_of("2023-08-01"), parse_as_of("2023-10-01")], draws=25, track=False)
+    assert inside.facts["refit"]
+    assert "made again" in inside.render()
+    assert inside.facts["model_until"] <= "2023-08-01T06:00:00Z"
+    with pytest.raises(InputError, match="not complete"):
+        evaluate(home, [parse_as_of("2024-06-01")], track=False)
+    with pytest.raises(InputError, match="before the date"):
+        evaluate(home, [parse_as_of("2019-06-01")], track=False)
+    reach = [r for r in inside.tables["reach"] if "harm_unreachable" in r]
+    assert all(0.0 <= r["harm_unreachable"] <= 1.0 for r in reach)
+    json.dumps(inside.to_dict(), allow_nan=False)
+
+
+def test_report_is_one_file_with_every_part(trained: tuple[Home, logistic.Trained], tmp_path: Path) -> None:
+    home, first = trained
+    page = write_report(home, tmp_path / "report.html", run=first.doc["version"]).read_text(encoding="utf-8")
+    for words in (
+        "SIMULATED",
+        first.doc["version"],
+        "RFGV",
+        "LinearExplainer",
+        "What this report cannot show",
+        "V100",
+    ):
+        assert words in page
+    assert page.count("data:image/png;base64,") == 2
+    assert "http" not in page.replace("http-equiv", "")
+
+
+def test_shap_agrees_with_our_contributions(records: Records, doc: dict) -> None:
+    frame = Source.of(records, END).features_at(END).filter(pl.col("in_scope"))
+    assert shap_gap(doc, frame) < 1e-9
+
+
+def test_an_interrupted_run_takes_up_cached_dates(raw: dict[str, pl.DataFrame], tmp_path: Path) -> None:
+    records = records_of(raw)
+    source = Source(records, tmp_path / "cache")
+    t = parse_as_of("2023-10-01")
+    fresh = source.frame_at(t)
+    assert list((tmp_path / "cache").glob("*.parquet"))
+    assert not list((tmp_path / "cache").glob("*.half"))
+    assert Source(records, tmp_path / "cache").frame_at(t).equals(fresh)
