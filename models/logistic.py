@@ -190,6 +190,8 @@ def temporal_test(
             doc = fit_until(records, tests[0], seed, home, authorisation, progress)
         except InputError:
             continue
+        if doc["heads"]["serious"]["fallback"] is not None:
+            continue  # the procedure could not yet tell anyone apart: nothing to test
         occasions = [compare.occasion(doc, frame, t) for t, frame in source.frames(tests, "test dates")]
         out = compare.tables(occasions, doc["training"]["base_rate_newest"], draws, seed)
         out["how"] = (
