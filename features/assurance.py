@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from features.schema import SPECS, UTC_TIME, TableSpec
+from features.clocks import AMBIGUOUS, fates, first_known, known_from, typed
+from features.schema import SPECS, UTC_TIME, TableSpec, parents_first
 
 Raw = dict[str, pl.DataFrame]
 
@@ -64,13 +65,14 @@ def random_extract(rows: Mapping[str, int], seed: int, t: datetime) -> Raw:
     depends on (seed, table, k) alone. Every table of a history is there, empty when no rows are asked for.
     """
     times = times_around(t)
-    return {
+    raw = {
         table: _frame(
             SPECS[table],
             [_row(SPECS[table], times, f"{seed}/{table}/{k}") for k in range(rows.get(table, 0))],
         )
         for table in TABLES
     }
+    return unambiguous(raw)
 
 
 def tamper(raw: Mapping[str, pl.DataFrame], t: datetime, seed: int) -> Raw:
@@ -80,7 +82,21 @@ def tamper(raw: Mapping[str, pl.DataFrame], t: datetime, seed: int) -> Raw:
     added to every table; values filled in later are filled, with a clock after T, where they were still empty at T.
     """
     draw = random.Random(f"tamper/{seed}")
-    return {name: _tampered(SPECS[name], frame, t, draw) for name, frame in raw.items()}
+    return unambiguous({name: _tampered(SPECS[name], frame, t, draw) for name, frame in raw.items()})
+
+
+def unambiguous(raw: Mapping[str, pl.DataFrame]) -> Raw:
+    """Raw tables without the rows that differ under one key and one clock, which a load quarantines."""
+    out: Raw = {}
+    event_known = pl.DataFrame(schema={"event_id": pl.String, "event_known": UTC_TIME})
+    for name in parents_first():
+        if name in raw:
+            spec = SPECS[name]
+            rows = fates(spec, known_from(spec, typed(spec, raw[name]), event_known))
+            kept = rows.filter(pl.col("fate") != AMBIGUOUS)
+            event_known = first_known(kept) if name == "event" else event_known
+            out[name] = kept.select(raw[name].columns)
+    return out
 
 
 def _tampered(spec: TableSpec, frame: pl.DataFrame, t: datetime, draw: random.Random) -> pl.DataFrame:

@@ -316,3 +316,20 @@ def _fault(name: str, what: str) -> InputError:
     return InputError(
         f"feature {name}: {what}", where="features/data/catalogue.toml", cure="Mend the declaration."
     )
+
+
+def main() -> None:
+    """Count the declarations and write docs/data-dictionary.md."""
+    from features.dictionary import PAGE, render  # the page reads this module
+
+    catalogue = load_catalogue()
+    PAGE.write_text(render(catalogue), encoding="utf-8")
+    for subject in SUBJECTS:
+        print(
+            f"{subject}: {len(catalogue.features(subject))} declarations, {len(catalogue.columns(subject))} columns"
+        )
+    print(f"in all: {len(catalogue.all)} declarations; wrote docs/{PAGE.name}")
+
+
+if __name__ == "__main__":
+    main()

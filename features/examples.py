@@ -109,7 +109,7 @@ def _cast(event: dict[str, Any], cast: str) -> list[dict[str, Any]]:
         return []
     suspects, _, victims = cast.partition(">")
     row = {"event_id": event["event_id"], "recorded_at": event.get("recorded_at")}
-    accused = [victim for victim in victims.split("+") if victim] or [None]
+    accused: list[str | None] = [victim for victim in victims.split("+") if victim] or [None]
     roles = [
         {**row, "person_id": person, "role": "suspect", "victim_id": victim}
         for person in suspects.split("+")

@@ -190,7 +190,7 @@ STREAMS: dict[str, Stream] = {
             _PERSON,
             {"tool": TEXT, "grade": INT, "yes": INT},
             "a risk assessment of a victim of the person",
-            "assessment_id",
+            "event_id",
             "risk_assessment",
         ),
         Stream(
@@ -198,7 +198,7 @@ STREAMS: dict[str, Stream] = {
             _PERSON,
             {"tool": TEXT, "grade": INT, "yes": INT},
             "a risk assessment of the person",
-            "assessment_id",
+            "event_id",
             "risk_assessment",
         ),
         Stream(
@@ -206,7 +206,7 @@ STREAMS: dict[str, Stream] = {
             _PAIR,
             {"tool": TEXT, "grade": INT, "yes": INT},
             "a risk assessment of the victim about the suspect",
-            "assessment_id",
+            "event_id",
             "risk_assessment",
         ),
         Stream(

@@ -143,7 +143,9 @@ class Events:
         return facts.rename({"event_id": "ref"})
 
     def _own_fields(self, wanted: set[str]) -> list[pl.Expr]:
-        have = [c for c in ("kind", "domestic", "abuse", "source", "alcohol", "drugs") if c in wanted]
+        have: list[str] = [
+            c for c in ("kind", "domestic", "abuse", "source", "alcohol", "drugs") if c in wanted
+        ]
         have += [c for c in ("counter_allegation", "children_present") if c in wanted]
         have += ["primary_aggressor_id"] if "primary" in wanted else []
         have += [f"{name}_recorded" for name in _FROM_EVENT if name in wanted]
@@ -271,7 +273,7 @@ class FactStore:
             "subject",
             "at",
             "tool",
-            ref="assessment_id",
+            ref="event_id",
             grade=grade.replace_strict(GRADE_LEVEL, default=None, return_dtype=pl.Int64),
             yes=pl.when(pl.any_horizontal([a.is_not_null() for a in answers])).then(
                 pl.sum_horizontal([(a == "Y").fill_null(False).cast(pl.Int64) for a in answers])
