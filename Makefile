@@ -44,6 +44,7 @@ results: install ## the Broward table, from the public data
 docs: install    ## write the generated pages again
 	$(BIN)/python -m features.catalogue
 	$(BIN)/python -m features.contract
+	$(BIN)/python -m features.harm_page
 
 clean:           ## remove the environment and the demo
 	rm -rf $(VENV) demo doorstep-home
