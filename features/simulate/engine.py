@@ -4,9 +4,9 @@ A *slot* is a place for an offender: when one gives up, another person takes the
 with one person (partner, former partner or relative). Slots with one couple come first, slots with four after them,
 so a slot's couples are found by arithmetic. A day runs from 06:00 to 06:00 London time. Each day, given the state
 at its start, a couple has at most one event, with probability
-    M * (b + min(E, cap)) * season,
-where b is the couple's own rate, E the decaying excitation of past events (reported or not) and M what custody and
-restrictions leave. Whoever holds the state at T can therefore draw the future by running this class on.
+    M * (b + E) * season,
+where b is the couple's own rate, E the decaying, capped excitation of past events (reported or not) and M what custody
+and restrictions leave. Whoever holds the state at T can therefore draw the future by running this class on.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.simulate.parameters import Floats, Ints, Parameters
+from features.simulate.parameters import MILD, Floats, Ints, Parameters
 
 NEVER = -1
 WEEK = 7
@@ -108,8 +108,8 @@ class Log:
 class People:
     """Hands out persons to the mechanism; the real one keeps a register, the one for futures hands out nobody."""
 
-    def newcomers(self, n: int, day: int, cls: Ints | None = None) -> tuple[Ints, Ints, Ints]:
-        """Return (person, s_flag, d_flag) of n new offenders."""
+    def newcomers(self, n: int, day: int, cls: Ints | None = None) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
+        """Return (person, s_flag, d_flag, female) of n new offenders."""
         raise NotImplementedError
 
     def others(self, slots: Ints, state: State, phase: Ints, day: int) -> tuple[Ints, Ints, Ints, Ints]:
@@ -137,8 +137,12 @@ class Engine:
             for c in range(len(p.classes))
         ]
         n = len(state.b)
-        self._lam = np.empty(n)
+        self._lam = np.empty(n, dtype=np.float32)
         self._u = np.empty(n, dtype=np.float32)
+        self.due: dict[str, dict[int, list[int]]] = {"release": {}, "expiry": {}, "court": {}}
+        for what, days in (("release", state.cust_until), ("expiry", state.restr_until), ("court", state.court_day)):
+            set_days = np.flatnonzero(days != NEVER)
+            self._note_due(what, set_days, days[set_days])
         self.listed = "recording_factor" in p.w
 
     # -- pieces of a couple --------------------------------------------------------------------------------------
@@ -173,14 +177,15 @@ class Engine:
         cls = s.cls[slots]
         n = len(couples)
         person, cid, level, v_flag = self.people.others(slots, s, phase, day)
-        own = self.rng.gamma(c["couple_shape"], 1.0 / c["couple_shape"], n)
+        shape = np.where(couples < s.singles, c["couple_shape"][0], c["couple_shape"][1])
+        own = self.rng.gamma(shape, 1.0 / shape)
         tone = np.where(phase == FAMILIAL, c["familial_rate"], 1.0)
         # A one-off offender's only couple carries his whole rate, whichever kind it is.
         tone = np.where(couples < s.singles, 1.0, tone)
         s.other[couples], s.cid[couples], s.phase[couples] = person, cid, phase
-        s.b[couples] = self.p.rate[cls] / 365.0 * s.frailty[slots] * own * tone
+        s.b[couples] = np.minimum(self.p.rate[cls] / 365.0 * s.frailty[slots] * own * tone, self.daily_cap / 2)
         s.e[couples] = 0.0
-        s.cap[couples] = self.p.doc["timing"]["excitation_cap"] * s.b[couples]
+        s.cap[couples] = self._cap(s.b[couples])
         s.jump[couples] = self.per_event[cls]
         s.v_level[couples], s.v_flag[couples] = level, v_flag
         s.restr[couples], s.restr_until[couples] = NONE, NEVER
@@ -190,6 +195,10 @@ class Engine:
         s.counter[couples] = np.where(mutual, c["counter_mutual"], c["counter_plain"])
         self._refresh(couples)
 
+    def _cap(self, b: Floats) -> Floats:
+        """Most that excitation may add: a multiple of the own rate, and never past the daily ceiling."""
+        return np.asarray(np.minimum(self.p.doc["timing"]["excitation_cap"] * b, self.daily_cap - b))
+
     def _end(self, couples: Ints, day: int, how: int) -> None:
         """A couple falls silent: death, desistance, or abuse of a former partner that has died down."""
         s = self.s
@@ -198,16 +207,26 @@ class Engine:
         self.log.add("couple_end", cid=s.cid[live], day=day, how=how)
         s.phase[live], s.b[live], s.e[live], s.cap[live] = EMPTY, 0.0, 0.0, 0.0
 
+    def _note_due(self, what: str, index: Ints, days: Ints) -> None:
+        agenda = self.due[what]
+        for day, i in zip(days.tolist(), index.tolist(), strict=True):
+            agenda.setdefault(day, []).append(i)
+
+    def _fall_due(self, what: str, days: Ints, day: int) -> Ints:
+        """What was due today and has not been moved to another day since."""
+        index = np.unique(np.array(self.due[what].pop(day, []), dtype=np.int64))
+        return index[days[index] == day]
+
     # -- what happens apart from events --------------------------------------------------------------------------
     def _releases(self, day: int) -> None:
         s = self.s
-        out = np.flatnonzero(s.cust_until == day)
+        out = self._fall_due("release", s.cust_until, day)
         if len(out):
             couples = s.couples_of(out)
             self._touch(couples)
             s.m_person[out], s.cust_until[out] = 1.0, NEVER
             self._refresh(couples)
-        done = np.flatnonzero(s.restr_until == day)
+        done = self._fall_due("expiry", s.restr_until, day)
         if len(done):
             self._touch(done)
             s.restr[done], s.restr_until[done] = NONE, NEVER
@@ -218,6 +237,7 @@ class Engine:
         couples = s.couples_of(slots)
         self._touch(couples)
         s.cust_until[slots], s.m_person[slots] = until, self.p.doc["justice"]["custody_factor"]
+        self._note_due("release", slots, until)
         self._refresh(couples)
 
     def _restrict(self, couples: Ints, kind: int, until: Ints, day: int) -> None:
@@ -229,6 +249,7 @@ class Engine:
             return
         self._touch(couples)
         s.restr[couples], s.restr_until[couples] = kind, until
+        self._note_due("expiry", couples, until)
         self._refresh(couples)
         if kind != BAIL:
             slots = s.slot_of(couples)
@@ -237,7 +258,7 @@ class Engine:
 
     def _court(self, day: int) -> None:
         s, j, rng = self.s, self.p.doc["justice"], self.rng
-        due = np.flatnonzero(s.court_day == day)
+        due = self._fall_due("court", s.court_day, day)
         if not len(due):
             return
         kind, couple = s.court_kind[due], s.court_couple[due]
@@ -292,8 +313,9 @@ class Engine:
         self._touch(couples)
         self.log.add("separate", cid=s.cid[couples], day=day)
         s.phase[couples] = FORMER
-        s.b[couples] *= self.p.doc["couple"]["former_rate"]
-        s.cap[couples] *= self.p.doc["couple"]["former_rate"]
+        s.b[couples] = np.minimum(s.b[couples] * self.p.doc["couple"]["former_rate"], self.daily_cap / 2)
+        s.cap[couples] = self._cap(s.b[couples])
+        s.e[couples] = np.minimum(s.e[couples], s.cap[couples])
         self._refresh(couples)
 
     def _pair_up(self, slots: Ints, day: int) -> None:
@@ -325,13 +347,13 @@ class Engine:
     def fill(self, slots: Ints, day: int) -> None:
         """Put new offenders into slots."""
         s, p, rng = self.s, self.p, self.rng
-        person, s_flag, d_flag = self.people.newcomers(len(slots), day, s.cls[slots])
+        person, s_flag, d_flag, female = self.people.newcomers(len(slots), day, s.cls[slots])
         if not len(person):
             return
         cls = s.cls[slots]
         s.person[slots], s.s_flag[slots], s.d_flag[slots] = person, s_flag, d_flag
         s.frailty[slots] = rng.gamma(p.shape[cls], 1.0 / p.shape[cls])
-        s.sev[slots] = self.draw_severity(cls)
+        s.sev[slots] = self.draw_severity(cls, female)
         s.active[slots], s.m_person[slots] = True, 1.0
         s.cust_until[slots], s.court_day[slots] = NEVER, NEVER
         s.attention[slots], s.boost[slots] = 0.0, 0
@@ -339,6 +361,7 @@ class Engine:
         one = slots[slots < s.singles]
         kin = rng.random(len(one)) < c["familial_one_off"]
         self.start_couples(one, np.where(kin, FAMILIAL, CURRENT), day)
+        self.separate(one[~kin & (rng.random(len(one)) < c["start_former"])], day)
         four = slots[slots >= s.singles]
         base = s.singles + (four - s.singles) * 4
         partnered = base[rng.random(len(four)) >= c["start_single"]]
@@ -354,8 +377,8 @@ class Engine:
         two = np.flatnonzero((s.phase == CURRENT) & (np.arange(len(s.b)) >= s.singles))
         self.separate(two[self.rng.random(len(two)) < c["start_former"]], 0)
 
-    def draw_severity(self, cls: Ints) -> Ints:
-        """Severity row of new offenders: low, mid, high, sexual by class; lethal and escalator by class alone."""
+    def draw_severity(self, cls: Ints, female: NDArray[np.bool_]) -> Ints:
+        """Severity row of new offenders: low to sexual by class and sex; lethal and escalator by class alone."""
         out = np.zeros(len(cls), dtype=np.int64)
         for c, row in enumerate(self.p.classes):
             here = cls == c
@@ -365,6 +388,7 @@ class Engine:
                 out[here] = self.p.escalator_base
             else:
                 out[here] = np.searchsorted(np.cumsum(row["severity"])[:-1], self.rng.random(here.sum()), "right")
+                out[here & female] = MILD
         return out
 
     # -- a day ---------------------------------------------------------------------------------------------------
@@ -384,11 +408,9 @@ class Engine:
             self._attend(day)
         lam = self._lam
         s.e *= self.decay
-        np.minimum(s.e, s.cap, out=s.e)
         np.add(s.b, s.e, out=lam)
         lam *= s.m
         lam *= self.season(day)
-        np.minimum(lam, self.daily_cap, out=lam)
         if self.watch is not None:
             self.watch.accrue(lam, day)
         self.rng.random(out=self._u, dtype=np.float32)
@@ -442,10 +464,12 @@ class Engine:
         # Two couples of one person on one day: the later row of the day's arrests decides, as in a custody record.
         fresh = charged & (s.court_day[slots] == NEVER)
         s.court_day[slots[fresh]] = until[fresh]
+        self._note_due("court", slots[fresh], until[fresh])
         s.court_kind[slots[fresh]], s.court_couple[slots[fresh]] = kind[fresh], hit[fresh]
         if remand.any():
             held = slots[remand]
             s.court_day[held], s.court_kind[held], s.court_couple[held] = stay[remand], kind[remand], hit[remand]
+            self._note_due("court", held, stay[remand])
             self._jail(held, stay[remand])
             self.log.add("spell", person=s.person[held], state=1, day=day, until=stay[remand])
         on_bail = (release == 0) | (release == 2)
@@ -459,7 +483,7 @@ class Engine:
         """Excitation, escalation or decline, civil orders, separation, deaths."""
         s, p, rng = self.s, self.p, self.rng
         n = len(hit)
-        s.e[hit] += s.jump[hit]
+        s.e[hit] = np.minimum(s.e[hit] + s.jump[hit], s.cap[hit])
         u = rng.random(n)
         sev = s.sev[slots]
         up = ~back & (sev >= p.escalator_base) & (sev < p.escalator_base + p.levels - 1)

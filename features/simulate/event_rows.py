@@ -8,7 +8,18 @@ import numpy as np
 import polars as pl
 
 from features.simulate.engine import CURRENT, FAMILIAL, FORMER
-from features.simulate.happenings import CONTACT, CRIME, NO, UNKNOWN, YES, Happenings, offence_names
+from features.simulate.happenings import (
+    CONTACT,
+    CRIME,
+    NO,
+    UNKNOWN,
+    YES,
+    Happenings,
+    add_thirds,
+    corrections,
+    offence_names,
+    strangers,
+)
 from features.simulate.nominals import Nominals
 from features.simulate.parameters import Floats, Ints
 from features.simulate.stage import DAY, HOUR, NAT, Bools, Stage, exponential, flags, ids, pick, times, words
@@ -27,6 +38,8 @@ class Written:
     events: Happenings
     a: Ints  # record numbers of suspects
     b: Ints  # record numbers of victims
+    third: Ints  # record numbers of further victims
+    second: Ints  # 1 a second offence, 2 one against the third person
     withdrawn: Ints
     moved: Ints
     names: list[str]
@@ -49,13 +62,13 @@ def relation_words(stage: Stage, cid: Ints, phase: Ints, forward: Bools) -> Ints
 def write_events(stage: Stage, events: Happenings, nominals: Nominals, place: Ints, district: Ints,
                  response: Ints) -> Written:  # fmt: skip
     """Write event, offence and involvement; returns what the other writers need."""
-    from features.simulate.happenings import corrections
-
+    second = add_thirds(stage, events)
     names = offence_names(stage)
     withdrawn, moved = corrections(stage, events)
     a = nominals.of(events.a, events.recorded)
     b = nominals.of(events.b, events.recorded)
-    done = Written(events, a, b, withdrawn, moved, names, place, district, _children(stage, events))
+    third = nominals.of(events.third, events.recorded)
+    done = Written(events, a, b, third, second, withdrawn, moved, names, place, district, _children(stage, events))
     _event_table(stage, done, response)
     _offence_table(stage, done)
     _involvement_table(stage, done, nominals)
@@ -133,7 +146,7 @@ def _offence_keys(stage: Stage, w: Written) -> tuple[Ints, Ints, Ints, Ints]:
     e, p, rng = w.events, stage.p, stage.rng("offences")
     crime = np.flatnonzero((e.kind == CRIME) & (e.key > 0))
     second = p.doc["second_offence"]
-    again = crime[(e.row[crime] >= 0) & (rng.random(len(crime)) < second["share"])]
+    again = crime[w.second[crime] > 0]
     lesser = np.array([w.names.index(k) for k in second["keys"]])[pick(rng, second["weights"], len(again))]
     broke = np.flatnonzero(e.breach & (e.row >= 0))
     order = stage.log.table("event")["order"][np.maximum(e.row[broke], 0)]
@@ -143,7 +156,8 @@ def _offence_keys(stage: Stage, w: Written) -> tuple[Ints, Ints, Ints, Ints]:
     event = np.concatenate([crime, again, broke, ctr])
     key = np.concatenate([e.key[crime], lesser, which, answer])
     suspect = np.concatenate([w.a[crime], w.a[again], w.a[broke], w.b[ctr]])
-    victim = np.concatenate([w.b[crime], w.b[again], w.b[broke], w.a[ctr]])
+    hurt = np.where(w.second[again] == 2, w.third[again], w.b[again])
+    victim = np.concatenate([w.b[crime], hurt, w.b[broke], w.a[ctr]])
     sorting = np.argsort(event, kind="stable")
     return event[sorting], key[sorting], suspect[sorting], victim[sorting]
 
@@ -220,7 +234,11 @@ def _involvement_table(stage: Stage, w: Written, nominals: Nominals) -> None:
     unsure = rng.random(len(e)) < stage.doc["noted"]["relationship_unknown"]
     word = np.where((word >= 0) & unsure, 8, word)
     back = relation_words(stage, e.cid, e.phase, ~forward)
+    more = np.flatnonzero((w.third >= 0) & (w.a >= 0))
+    none = np.full(len(more), -1)
     parts = [
+        _rows(more, w.a[more], 0, w.third[more], np.full(len(more), 7), None, rng),
+        _rows(more, w.third[more], 1, none, none, None, rng),
         _rows(own, w.a[own], 0, w.b[own], np.where(w.b[own] >= 0, word[own], -1), e.proactive[own], rng),
         _rows(named, w.b[named], 1, np.full(len(named), -1), np.full(len(named), -1), None, rng),
         _rows(ctr, w.b[ctr], 0, w.a[ctr], np.where(unsure[ctr], 8, back[ctr]), None, rng),
@@ -254,8 +272,6 @@ def _rows(event: Ints, person: Ints, role: int, victim: Ints, word: Ints, proact
 def _bystanders(stage: Stage, w: Written, nominals: Nominals, rng: np.random.Generator
                 ) -> list[tuple[Ints, pl.DataFrame]]:  # fmt: skip
     """Witnesses, reporters from outside, and the children of the home."""
-    from features.simulate.happenings import strangers
-
     e, noted = w.events, stage.doc["noted"]
     da = (e.domestic != NO) & (e.kind != CONTACT)
     out = []

@@ -26,6 +26,7 @@ class Happenings:
     key: Ints  # index into Stage offence names; -1 for none
     a: Ints  # suspect
     b: Ints  # victim
+    third: Ints  # another victim in the same event; -1 for none
     counter: Bools
     breach: Bools
     phase: Ints
@@ -56,7 +57,7 @@ def offence_names(stage: Stage) -> list[str]:
 
 def empty_like(n: int) -> dict[str, Ints | Bools]:
     """Columns of n events with nothing filled in."""
-    out: dict[str, Ints | Bools] = {k: np.full(n, -1, dtype=np.int64) for k in ("key", "a", "b", "cid", "slot", "row")}
+    out: dict[str, Ints | Bools] = {k: np.full(n, -1, dtype=np.int64) for k in ("key", "a", "b", "third", "cid", "slot", "row")}
     out |= {k: np.zeros(n, dtype=bool) for k in ("counter", "breach", "proactive", "late")}
     return out | {"phase": np.zeros(n, dtype=np.int64)}
 
@@ -175,13 +176,14 @@ def other_offending(stage: Stage, persons: Ints, cls: Ints, since: Ints) -> Happ
     return out
 
 
-def strangers(stage: Stage, rng: np.random.Generator, n: int, day: Ints) -> Ints:
+def strangers(stage: Stage, rng: np.random.Generator, n: int, day: Ints, female: float = 0.5) -> Ints:
     """New persons without offending: victims of others, witnesses, reporters."""
     r = stage.register
     group = rng.choice(len(r.group_shares), n, p=r.group_shares)
     district = 1 + rng.choice(len(r.district_shares), n, p=r.district_shares)
     birth = day - (rng.integers(18, 80, n) * 365.25).astype(np.int64) - rng.integers(0, 365, n)
-    return r.add_persons(rng.integers(0, 2, n), group, district, birth, np.zeros(n, dtype=np.int64))
+    sex = (rng.random(n) >= female).astype(np.int64)
+    return r.add_persons(sex, group, district, birth, np.zeros(n, dtype=np.int64))
 
 
 def held(stage: Stage, person: Ints, day: Ints) -> Bools:
@@ -197,6 +199,27 @@ def held(stage: Stage, person: Ints, day: Ints) -> Bools:
     j = np.where(ok, i, 0)
     same = ok & (spells["person"][order][j] == person)
     return np.asarray(same & (day < spells["until"][order][j]))
+
+
+def add_thirds(stage: Stage, events: Happenings) -> Ints:
+    """Events in which another person was harmed too: a relative or friend, the same one for most of a couple's events.
+
+    Returns, for every event, whether it carries a second offence (1) and whether that is against the third (2).
+    """
+    rng, rule = stage.rng("thirds"), stage.p.doc["second_offence"]
+    n = len(events)
+    own = events.row >= 0
+    crime = own & (events.kind == CRIME) & (events.key > 0)
+    again = crime & (rng.random(n) < rule["share"])
+    other = again & (rng.random(n) < rule["against_another"])
+    beside = own & ~crime & (rng.random(n) < rule["another_in_non_crime"])
+    at = np.flatnonzero(other | beside)
+    same = rng.random(len(at)) < 0.6
+    group = np.where(same, events.cid[at] * 2, events.row[at] * 2 + 1)
+    _, first, inverse = np.unique(group, return_index=True, return_inverse=True)
+    day = (events.occurred[at[first]] - stage.base[0]) // DAY
+    events.third[at] = strangers(stage, rng, len(first), day, rule["another_female"])[inverse]
+    return np.where(other, 2, np.where(again, 1, 0))
 
 
 def corrections(stage: Stage, events: Happenings) -> tuple[Ints, Ints]:

@@ -31,8 +31,9 @@ HORIZON = 365
 DELAY = 90
 COHORT_DAYS = 1095
 BATCHES = 8
-COPIES = 400_000  # couples held at once, over all replicates of a batch
-FEWEST, MOST = 4, 32
+COPIES = 300_000  # couples held at once, over all replicates of a batch
+FEWEST, MOST = 4, 24
+BLOCK = 30
 ANY_STEPS, SERIOUS_STEPS = 4, 3
 
 
@@ -101,7 +102,8 @@ class Tally:
         who = np.where(state.other >= 0, cohort.of_person[np.maximum(state.other, 0)], -1)
         self.gb = np.where(who >= 0, who * copies + copy_couple, -1)
         self.ga = self.gi[state.slot_of(np.arange(len(state.b)))]
-        self.acc, self.acc_late = np.zeros(len(state.b)), np.zeros(len(state.b))
+        self.acc = np.zeros(len(state.b), dtype=np.float32)
+        self.seat = np.zeros(len(state.b), dtype=np.int64)
         self.weight = 0.0
         self.harm, self.harm_true = np.zeros(n), np.zeros(n)
         self.any, self.serious = np.zeros((n, ANY_STEPS)), np.zeros((n, SERIOUS_STEPS))
@@ -129,26 +131,29 @@ class Tally:
         return 0.5 * (1 + math.erf(math.log(max(left, 0.5) / rule["median_days"]) / rule["sigma"] / math.sqrt(2)))
 
     def accrue(self, lam: Floats, day: int) -> None:
-        """Add a day's probabilities of an event."""
-        self.weight = self.known_late(day)
+        """Add a day's probabilities of an event; the chance of late records is renewed each block of days."""
+        if (day - self.day0) % BLOCK == 0:
+            self.finish()
+            self.weight = self.known_late(day + BLOCK // 2)
         self.acc += lam
-        self.acc_late += lam * self.weight
 
     def flush(self, couples: Ints) -> None:
         """Turn what has been added up into expectations, under the state that held while it was."""
         couples = couples[self.acc[couples] > 0]
         if not len(couples):
             return
-        couples = np.unique(couples)
+        # A couple named twice is settled once: the last seat taken is the one that counts.
+        order = np.arange(len(couples))
+        self.seat[couples] = order
+        couples = couples[self.seat[couples] == order]
         s, p = self.s, self.p
-        live, late = self.acc[couples], self.acc_late[couples]
+        live = self.acc[couples].astype(np.float64)
         self.acc[couples] = 0.0
-        self.acc_late[couples] = 0.0
         mix, level = s.mix[couples], s.level[couples]
         psi, ctr = s.reverse[couples], s.counter[couples]
 
         def recorded(table: tuple[Floats, Floats], row: Ints | int) -> Floats:
-            return np.asarray(live * table[0][row, level] + late * table[1][row, level])
+            return np.asarray(live * (table[0][row, level] + self.weight * table[1][row, level]))
 
         fwd_any, fwd_ser, fwd_harm = (recorded(t, mix) for t in (p.rec_any, p.rec_serious, p.rec_harm))
         fwd_harm = fwd_harm + fwd_any * self.breach_harm[s.restr[couples]]

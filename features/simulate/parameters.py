@@ -18,7 +18,8 @@ Ints = NDArray[np.int64]
 
 WORLDS = ("base", "no_escalation", "biased_recording", "list_drives_recording")
 PHASES = ("current", "former", "familial")
-SEVERITIES = ("low", "mid", "high", "sexual", "lethal")
+SEVERITIES = ("low", "mid", "high", "sexual", "lethal", "mild")
+MILD = 5
 
 
 def read_data(name: str) -> dict[str, Any]:
@@ -121,7 +122,9 @@ class Parameters:
         levels = int(self.doc["severity"]["escalator_levels"])
         self.escalator_base = len(SEVERITIES)
         self.levels = levels
-        rows = [self.column(s) for s in SEVERITIES]
+        # Women offend less severely (Hester 2009): the low row without sexual offences.
+        mild = np.where(self.sexual, 0.0, self.column("low"))
+        rows = [mild if s == "mild" else self.column(s) for s in SEVERITIES]
         first, last = self.column("esc0"), self.column("esc3")
         rows += [first + (last - first) * i / (levels - 1) for i in range(levels)]
         tilt = [np.ones(len(self.keys)), self.column("former"), self.column("familial")]

@@ -79,7 +79,8 @@ class Register(People):
         lower = np.searchsorted(np.cumsum(p.minority_shares)[:-1], u, "right")
         return np.where(insecure, lower, plain).astype(np.int64)
 
-    def newcomers(self, n: int, day: int, cls: Ints | None = None) -> tuple[Ints, Ints, Ints]:
+    def newcomers(self, n: int, day: int, cls: Ints | None = None
+                  ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """New offenders; the class decides the share of men."""
         rng, o = self.rng, self.doc["offender"]
         share = self.male[cls] if cls is not None else 0.81
@@ -89,7 +90,7 @@ class Register(People):
         age = np.clip(o["age_log_median"] * np.exp(o["age_log_sigma"] * rng.standard_normal(n)), *o["age_range"])
         birth = day - (age * 365.25).astype(np.int64) - rng.integers(0, 365, n)
         person = self.add_persons(sex, group, district, birth, self.draw_levels(group, rng))
-        return person, self.p.flag_suspect(group), self.p.flag_district(district)
+        return person, self.p.flag_suspect(group), self.p.flag_district(district), sex == 0
 
     def others(self, slots: Ints, state: State, phase: Ints, day: int) -> tuple[Ints, Ints, Ints, Ints]:
         """New partners and relatives; now and then a partner is someone already known from another couple."""
@@ -152,10 +153,11 @@ class Strangers(People):
     def __init__(self, register: Register, rng: np.random.Generator) -> None:
         self.r, self.rng = register, rng
 
-    def newcomers(self, n: int, day: int, cls: Ints | None = None) -> tuple[Ints, Ints, Ints]:
+    def newcomers(self, n: int, day: int, cls: Ints | None = None
+                  ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """None: whoever takes a slot after T is not in the cohort at T."""
         nobody = np.empty(0, dtype=np.int64)
-        return nobody, nobody, nobody
+        return nobody, nobody, nobody, nobody.astype(bool)
 
     def others(self, slots: Ints, state: State, phase: Ints, day: int) -> tuple[Ints, Ints, Ints, Ints]:
         """Reporting level and flag of partners not yet met."""
@@ -179,14 +181,17 @@ def new_state(p: Parameters, register: Register, scale: float, rng: np.random.Ge
     def reals(n: int, v: float = 0.0) -> Floats:
         return np.full(n, v, dtype=np.float64)
 
+    def daily(n: int, v: float = 0.0) -> NDArray[np.float32]:
+        return np.full(n, v, dtype=np.float32)
+
     return State(
         singles=singles, person=ints(slots, -1), cls=np.repeat(np.arange(len(counts)), counts),
         frailty=reals(slots), sev=ints(slots), s_flag=ints(slots), d_flag=ints(slots),
         active=np.zeros(slots, dtype=bool), m_person=reals(slots, 1.0), cust_until=ints(slots, -1),
         court_day=ints(slots, -1), court_kind=ints(slots), court_couple=ints(slots),
         attention=reals(slots), boost=ints(slots), other=ints(couples, -1), cid=ints(couples, -1),
-        phase=ints(couples), b=reals(couples), e=reals(couples), cap=reals(couples), jump=reals(couples),
+        phase=ints(couples), b=daily(couples), e=daily(couples), cap=daily(couples), jump=daily(couples),
         mix=ints(couples), level=ints(couples), v_level=ints(couples), v_flag=ints(couples),
-        m=reals(couples, 1.0), restr=ints(couples), restr_until=ints(couples, -1), reverse=reals(couples),
+        m=daily(couples, 1.0), restr=ints(couples), restr_until=ints(couples, -1), reverse=reals(couples),
         counter=reals(couples),
     )  # fmt: skip

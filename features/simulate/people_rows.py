@@ -84,6 +84,8 @@ def write_people(stage: Stage, nominals: Nominals, places: Places, used_places: 
     rng = stage.rng("unused records")
     span = stage.end_at - stage.start_at
     seen = np.where(seen == NAT, stage.start_at + (rng.random(len(number)) * span).astype(np.int64), seen)
+    # Whoever is on record from before the extract opens was entered some time before.
+    seen = np.where(seen <= stage.start_at, stage.start_at - exponential(rng, 700 * DAY, len(seen)), seen)
     dead = np.full(len(nominals.count), NAT)
     dead[deaths[0]] = deaths[1]
     died = dead[owner[number]]

@@ -22,7 +22,7 @@ from features.simulate.freeze import VERSION, code_hash
 from features.simulate.happenings import NO, Happenings, cut_to_volume, domestic, other_offending
 from features.simulate.justice_rows import write_courts, write_custody, write_markers, write_orders
 from features.simulate.nominals import Nominals
-from features.simulate.parameters import WORLDS, Ints, Parameters
+from features.simulate.parameters import SEVERITIES, WORLDS, Ints, Parameters
 from features.simulate.people import Register, new_state
 from features.simulate.people_rows import Places, responses, write_people
 from features.simulate.stage import DAY, Bools, Stage, ids
@@ -211,7 +211,7 @@ def _truth_offenders(run: Run, offender: dict[str, Ints], cls_of: Ints) -> pl.Da
     grave = np.bincount(log["person"][inside], weights=p.serious[log["kind"][inside]].astype(float), minlength=n)
     keep = run.kept[offender["slot"]] & (true[offender["person"]] > 0)
     who = offender["person"][keep]
-    severity = np.array(["low", "mid", "high", "sexual", "lethal", *["escalator"] * p.levels], dtype=object)
+    severity = np.array([*SEVERITIES, *["escalator"] * p.levels], dtype=object)
     return pl.DataFrame({
         "true_person": ids("T", who), "class": pl.Series(np.array(p.class_names, dtype=object)[offender["cls"][keep]], dtype=pl.Utf8),
         "frailty": offender["frailty"][keep],
@@ -247,7 +247,7 @@ def _save(folder: Path, run: Run, nominals: Nominals, written: Written, events_p
     return {
         **about, "extract": str(extract), "truth": str(truth), "rows": {k: len(v) for k, v in sorted(tables.items())},
         "domestic_events": da, "domestic_events_per_year": round(da / years, 1),
-        "true_persons": int(nominals.used.sum()),
+        "true_persons": int(nominals.used.sum()), "households_kept": round(float(run.kept.mean()), 4),
     }  # fmt: skip
 
 
