@@ -89,11 +89,16 @@ def model_columns(
     return Columns(shapes, declared, left_out)
 
 
-def first_record(records: Records) -> datetime | None:
-    """When the first domestic event happened, or None without events."""
-    events = records.table("event")
-    first = events.filter(pl.col("domestic") == "Y")["occurred_at"].min() if events.height else None
-    return first if isinstance(first, datetime) else None
+def records_begin(records: Records, until: datetime) -> datetime | None:
+    """When recording got under way: the moment by which one in a hundred of the domestic events known at ``until`` had
+    been entered; None without events. The very first would not do: a few old events stand at the head of any load."""
+    entered = (
+        records.table("event")
+        .filter(pl.col("domestic") == "Y", pl.col("known_from") <= until)["known_from"]
+        .sort()
+    )
+    begin = entered[int(0.01 * len(entered))] if len(entered) else None
+    return begin if isinstance(begin, datetime) else None
 
 
 def monthly(start: datetime, end: datetime) -> list[datetime]:
@@ -116,7 +121,7 @@ def label_grid(records: Records, until: datetime, horizon_days: int, delay_days:
     too little and are left out.
     """
     grid = settings.load("logistic")["grid"]
-    first = first_record(records)
+    first = records_begin(records, until)
     if first is None:
         return []
     newest = until - timedelta(days=horizon_days + delay_days)

@@ -21,7 +21,7 @@ from features.home import Home
 from features.labels import reporting_delay
 from features.records import Records
 from models import baselines, compare, settings, store
-from models.dataset import Progress, Source, first_record, monthly
+from models.dataset import Progress, Source, monthly, records_begin
 from models.logistic import fit_until, last_known
 
 POOL = 6
@@ -131,7 +131,7 @@ def choose_dates(
             cure=f"The latest date that can be judged is {complete:%Y-%m-%d}; "
             "a simulation's truth folder judges later ones against the oracle.",
         )
-    first = first_record(records)
+    first = records_begin(records, complete)
     if first is None or (asked and asked[0] <= first):
         raise InputError(
             "There are no domestic events before the date asked for.",
