@@ -111,6 +111,8 @@ class World:
     def __init__(self, records: Records, t: datetime) -> None:
         self.records, self.t = records, t
         self._tables: dict[str, list[Row]] = {}
+        self._whose: tuple[str, ...] = ()
+        self._own: dict[str, list[Row]] = {}
         self.events: dict[str, Row] = {row["event_id"]: row for row in self.known("event")}
         self.roles: dict[str, list[Row]] = {event: [] for event in self.events}
         self.offences: dict[str, list[Row]] = {event: [] for event in self.events}
@@ -186,11 +188,16 @@ class World:
 
     def facts(self, stream: str, key: tuple[str, ...]) -> list[Row]:
         """All facts of a stream that belong to the subject ``key``."""
-        if stream in ("suspect_event", "victim_event"):
-            return list(self._own_events(stream, key[0]))
-        if stream in ("pair_as_suspect", "pair_as_victim", "pair_event", "reverse_event"):
-            return list(self._pair_events(stream, key))
-        return list(getattr(self, f"_{stream}")(*key))
+        if self._whose != key:  # many columns ask for the same facts of one subject
+            self._whose, self._own = key, {}
+        if stream not in self._own:
+            if stream in ("suspect_event", "victim_event"):
+                self._own[stream] = list(self._own_events(stream, key[0]))
+            elif stream in ("pair_as_suspect", "pair_as_victim", "pair_event", "reverse_event"):
+                self._own[stream] = list(self._pair_events(stream, key))
+            else:
+                self._own[stream] = list(getattr(self, f"_{stream}")(*key))
+        return self._own[stream]
 
     def _own_events(self, stream: str, person: str) -> Iterator[Row]:
         for event in self.events.values():
