@@ -6,6 +6,7 @@ Small enough to know every row by heart; what a whole simulated force does is te
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -99,7 +100,13 @@ def small_tables() -> dict[str, pl.DataFrame]:
                           "started_on": "2025-05-10T10:00:00Z"}],
     }  # fmt: skip
     for event, at, kind, code, words, suspect, victim, source, counter, children in EVENTS:
-        row = {"event_id": event, "reference": f"REF-{event}", "kind": kind, "occurred_at": at, "reported_at": at}
+        row = {
+            "event_id": event,
+            "reference": f"REF-{event}",
+            "kind": kind,
+            "occurred_at": at,
+            "reported_at": at,
+        }
         row |= {"domestic": "Y", "source": source, "counter_allegation": counter, "district": "D1"}
         tables["event"].append(row | {"children_present": children})
         if code:
@@ -161,21 +168,34 @@ def make_home(
     """A home with the hand-made force loaded and, unless told otherwise, the hand-made model in use."""
     from features.home import Home
     from features.ingest import ingest
-    from models.store import point_champion, save
 
     ingest(write_small(folder / "extract", nature, **changes), Home(folder / "home"))
-    if model:
-        doc = save(folder / "home", small_model())
-        point_champion(folder / "home", doc["version"], "tests", "by hand", "2025-05-01T00:00:00Z")
-    return folder / "home"
+    return use_small_model(folder / "home") if model else folder / "home"
+
+
+def use_small_model(home: Path) -> Path:
+    """Put the hand-made model in use."""
+    from models.store import point_champion, save
+
+    point_champion(home, save(home, small_model())["version"], "tests", "by hand", "2025-05-01T00:00:00Z")
+    return home
+
+
+@pytest.fixture(scope="session")
+def _small_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hand-made force loaded once; tests that change a home work on a copy."""
+    return make_home(tmp_path_factory.mktemp("template"), model=False).parent
 
 
 @pytest.fixture
-def small_home_maker(tmp_path: Path) -> Callable[..., Path]:
-    """Makes homes of the hand-made force: ``maker(name, nature=..., table=frame)``."""
+def small_home_maker(tmp_path: Path, _small_template: Path) -> Callable[..., Path]:
+    """Makes homes of the hand-made force: ``maker(name, nature=..., model=False, table=frame)``."""
 
-    def maker(name: str = "force", nature: str = "simulated", **changes: Any) -> Path:
-        return make_home(tmp_path / name, nature, **changes)
+    def maker(name: str = "force", nature: str = "simulated", *, model: bool = True, **changes: Any) -> Path:
+        if changes or nature != "simulated":
+            return make_home(tmp_path / name, nature, model=model, **changes)
+        shutil.copytree(_small_template, tmp_path / name)
+        return use_small_model(tmp_path / name / "home") if model else tmp_path / name / "home"
 
     return maker
 
