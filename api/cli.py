@@ -507,7 +507,7 @@ def run_command(argv: list[str]) -> int:
     except Exception as fault:
         cure = f"What went wrong is in {_log_fault(argv, fault)}; nothing of a person is in it."
         what = f"Doorstep failed ({type(fault).__name__}). This is our fault, not yours."
-        return _tell(what, " ".join(argv[:1]), cure, OUR_FAULT, OPTIONS.json or "--json" in argv)
+        return _tell(what, _command_in(argv), cure, OUR_FAULT, OPTIONS.json or "--json" in argv)
 
 
 def _tell(what: str, where: str, cure: str, code: int, as_json: bool) -> int:
@@ -527,7 +527,7 @@ def _log_fault(argv: list[str], fault: BaseException) -> Path:
     folder = OPTIONS.home if OPTIONS.home.is_dir() else Path.cwd()
     now = datetime.now(UTC)
     frames = traceback.extract_tb(fault.__traceback__)
-    lines = [f"{now.isoformat()} doorstep {argv[0] if argv else ''}", *(_frame(f) for f in frames)]
+    lines = [f"{now.isoformat()} doorstep {_command_in(argv)}", *(_frame(f) for f in frames)]
     cause = fault.__cause__ or fault.__context__
     lines += [type(fault).__name__, f"because of {type(cause).__name__}" if cause else ""]
     if os.environ.get("DOORSTEP_DEBUG"):
@@ -539,6 +539,12 @@ def _log_fault(argv: list[str], fault: BaseException) -> Path:
     except OSError:
         typer.echo("\n".join(lines), err=True)
     return path
+
+
+def _command_in(argv: list[str]) -> str:
+    """The command's name among its arguments; the others may name persons or places."""
+    known = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
+    return next((word for word in argv if word in known | {"convert"}), "")
 
 
 def _frame(frame: traceback.FrameSummary) -> str:
