@@ -104,7 +104,9 @@ def known_from(spec: TableSpec, rows: pl.DataFrame, event_known: pl.DataFrame) -
         own = pl.max_horizontal("occurred_at", "reported_at")
     elif spec.name in _NOT_BEFORE_EVENT:
         rows = rows.join(event_known, on="event_id", how="left", maintain_order="left")
-        own = pl.max_horizontal("event_known", spec.own_time) if spec.own_time else pl.col("event_known")
+        # Without its event a row is never known: a default that moved once the event came in would be a leak.
+        later = pl.max_horizontal("event_known", spec.own_time) if spec.own_time else pl.col("event_known")
+        own = pl.when(pl.col("event_known").is_not_null()).then(later)
     else:
         own = pl.col(str(spec.own_time))
     clocked = pl.coalesce("recorded_at", own)

@@ -119,14 +119,22 @@ def proactive_spans(event: pl.DataFrame) -> pl.DataFrame:
         .with_columns(before=pl.col("proactive").shift(1).over("event_id"))
         .filter(pl.col("before").is_null() | (pl.col("before") != pl.col("proactive")))
     )
-    return stretch.select(
+    # Until the event itself is known nobody can know that police set it going: rows entered before it stay.
+    unknown = stretch.filter(pl.col("before").is_null() & pl.col("proactive")).select(
+        "event_id",
+        proactive=pl.lit(False),
+        span_from=pl.lit(ALWAYS, dtype=UTC_TIME),
+        span_to=pl.col("known_from"),
+    )
+    known = stretch.select(
         "event_id",
         "proactive",
-        span_from=pl.when(pl.col("before").is_null())
+        span_from=pl.when(pl.col("before").is_null() & ~pl.col("proactive"))
         .then(pl.lit(ALWAYS, dtype=UTC_TIME))
         .otherwise(pl.col("known_from")),
         span_to=pl.col("known_from").shift(-1).over("event_id"),
     )
+    return pl.concat([unknown, known]).sort("event_id", "span_from")
 
 
 def _apart(name: str, frame: pl.DataFrame, spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
