@@ -192,13 +192,13 @@ class Source:
 
     def frame_at(self, t: datetime, in_scope_only: bool = True) -> pl.DataFrame:
         """Histories of the cohort at ``t`` with their outcomes: the main horizon's under their own names
-        (``serious``, ``other``, ``severe``, ``harm_days``, ``winsor_days``, ``serious_182``, ``serious_10``) and
+        (``serious``, ``other``, ``harm_days``, ``winsor_days``, ``serious_182``, ``serious_10``) and
         ``serious_within_<h>d`` for each further horizon."""
         config = settings.load("logistic")
         main, *further = [int(h) for h in config["grid"]["horizons"]]
         rows = self.features_at(t)
         rows = rows.filter(pl.col("in_scope")) if in_scope_only else rows
-        main_outcomes = with_tiers(self.outcomes_at(t, main))
+        main_outcomes = with_days(self.outcomes_at(t, main))
         rows = rows.join(main_outcomes, on="person_id", how="left")
         for h in further:
             other = self.outcomes_at(t, h).select("person_id", pl.col("serious").alias(f"{WITHIN}{h}d"))
@@ -235,16 +235,11 @@ def _write(path: Path | None, frame: pl.DataFrame) -> None:
     half.replace(path)
 
 
-def with_tiers(frame: pl.DataFrame) -> pl.DataFrame:
-    """Outcomes with harm in days, winsorised harm and the tier of very high harm (serious, and one offence of at
-    least ``severe_days``)."""
-    harm = settings.load("logistic")["harm"]
+def with_days(frame: pl.DataFrame) -> pl.DataFrame:
+    """Outcomes with harm in days, as it is and winsorised."""
+    ceiling = float(settings.load("logistic")["harm"]["winsor_days"])
     days = pl.col("harm_cd").cast(pl.Float64) / 100.0
-    return frame.with_columns(
-        days.alias("harm_days"),
-        days.clip(0.0, float(harm["winsor_days"])).alias("winsor_days"),
-        (pl.col("serious") & (pl.col("max_harm_cd") >= int(harm["severe_days"]) * 100)).alias("severe"),
-    )
+    return frame.with_columns(days.alias("harm_days"), days.clip(0.0, ceiling).alias("winsor_days"))
 
 
 def person_folds(persons: pl.Series, folds: int) -> np.ndarray:
@@ -291,7 +286,6 @@ def outcome_columns(frame: pl.DataFrame) -> list[str]:
         "serious",
         "other",
         "any_event",
-        "severe",
         "harm_days",
         "winsor_days",
         "serious_182",

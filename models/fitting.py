@@ -4,7 +4,6 @@ Heads are logistic regressions over the same terms:
 
 - ``serious``   serious harm recorded in the main horizon (the head that is explained, person by person);
 - ``other``     another domestic event recorded, among those without serious harm;
-- ``severe``    very high harm, among those with serious harm;
 - ``serious_<h>``  serious harm within a further horizon.
 
 No person's own outcome calibrates a prediction made for that person: the recalibration map is fitted on
@@ -60,7 +59,6 @@ def targets(columns: list[str]) -> list[Target]:
     heads = [
         Target("serious", "serious"),
         Target("other", "other", ("serious", False)),
-        Target("severe", "severe", ("serious", True)),
     ]
     further = [c for c in columns if c.startswith(WITHIN)]
     return heads + [Target(f"serious_{c.removeprefix(WITHIN).removesuffix('d')}", c) for c in further]
@@ -88,7 +86,7 @@ def fit(
 
     Parameters
     ----------
-    rows: (person, T) rows with the columns of ``shapes``, outcome columns (``serious``, ``other``, ``severe``,
+    rows: (person, T) rows with the columns of ``shapes``, outcome columns (``serious``, ``other``,
         ``winsor_days``, optional ``serious_within_<h>d``) and ``weight`` (inverse sampling share).
     directions: column -> +1, -1 or 0: coefficients may only point that way or be zero (None: all are free).
     newest: the rows of the newest date with complete outcomes, unsampled, same columns without ``weight``.
@@ -263,22 +261,14 @@ def harm_parts(
     for held-out persons."""
     harm = rows["winsor_days"].fill_null(0.0).to_numpy()
     serious = rows["serious"].fill_null(False).to_numpy()
-    severe = rows["severe"].fill_null(False).to_numpy()
-    other = rows["other"].fill_null(False).to_numpy()
+    other = rows["other"].fill_null(False).to_numpy() & ~serious
 
-    def mean(mask: Mask, fallback: float) -> float:
-        return float(np.average(harm[mask], weights=weight[mask])) if mask.any() else fallback
+    def mean(mask: Mask) -> float:
+        return float(np.average(harm[mask], weights=weight[mask])) if mask.any() else 0.0
 
-    leaves = {
-        "other_days": mean(other & ~serious, 0.0),
-        "serious_days": mean(serious & ~severe, 0.0),
-        "severe_days": mean(severe, float(settings.load("logistic")["harm"]["severe_days"])),
-    }
-    p, q, s = sigmoid(z["serious"]), sigmoid(z["other"]), sigmoid(z["severe"])
-    expected = (
-        p * (s * leaves["severe_days"] + (1 - s) * leaves["serious_days"])
-        + (1 - p) * q * leaves["other_days"]
-    )
+    leaves = {"other_days": mean(other), "serious_days": mean(serious)}
+    p, q = sigmoid(z["serious"]), sigmoid(z["other"])
+    expected = p * leaves["serious_days"] + (1 - p) * q * leaves["other_days"]
     total, predicted = float((weight * harm).sum()), float((weight * expected).sum())
     scale = total / predicted if predicted > 0 and total > 0 else 1.0
     if total <= 0:

@@ -8,8 +8,8 @@ Probabilities of the tree, given history x:
 
 - ``p_serious``      = P(serious harm recorded in the horizon)
 - ``p_any``          = p_serious + (1 - p_serious) * P(other recorded event | no serious harm)
-- ``expected_harm``  = scale * [ p_serious * (s * m_severe + (1 - s) * m_serious) + (1 - p_serious) * o * m_other ],
-  with s = P(severe tier | serious), o = P(other | no serious), and m the mean recorded harm days in each leaf.
+- ``expected_harm``  = scale * [ p_serious * m_serious + (1 - p_serious) * o * m_other ],
+  with o = P(other | no serious) and m the mean recorded harm days of such cases.
 """
 
 from __future__ import annotations
@@ -80,12 +80,9 @@ class Scorer:
         heads = tuple(self.doc["heads"])
         z = self.linear(features, heads)
         n = features.height
-        p, q, s = sigmoid(z["serious"]), sigmoid(z["other"]), sigmoid(z["severe"])
+        p, q = sigmoid(z["serious"]), sigmoid(z["other"])
         harm = self.doc["harm_parts"]
-        expected = harm["scale"] * (
-            p * (s * harm["severe_days"] + (1.0 - s) * harm["serious_days"])
-            + (1.0 - p) * q * harm["other_days"]
-        )
+        expected = harm["scale"] * (p * harm["serious_days"] + (1.0 - p) * q * harm["other_days"])
         out = {
             self.key: features[self.key],
             "p_serious": p[:n],

@@ -42,10 +42,10 @@ def model(frame: pl.DataFrame) -> dict:
     rng = np.random.default_rng(9)
     heads = {
         name: {"intercept": float(rng.normal(-1, 1)), "coef": rng.normal(0, 0.3, len(terms)).tolist()}
-        for name in ("serious", "other", "severe", "serious_90")
+        for name in ("serious", "other", "serious_90")
     }
     heads["serious"]["coef"][1] = 0.0
-    harm = {"other_days": 4.0, "serious_days": 180.0, "severe_days": 1900.0, "scale": 1.1}
+    harm = {"other_days": 4.0, "serious_days": 180.0, "scale": 1.1}
     return {"format": FORMAT, "terms": [t.to_dict() for t in terms], "heads": heads, "harm_parts": harm}
 
 

@@ -20,7 +20,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.records import Records
 from models import compare, logistic, settings, store
-from models.dataset import Source, label_grid, model_columns, person_folds, training_rows
+from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import evaluate
 from models.report import shap_gap, write_report
 from models.scorer import Scorer
@@ -148,8 +148,9 @@ def test_grid_holds_only_dates_whose_outcomes_are_complete(records: Records) -> 
     assert dates == sorted(dates)
     assert dates[-1] + timedelta(days=455) <= END < dates[-1] + timedelta(days=455 + 31)
     assert dates[0] == parse_as_of("2021-11-01")
-    short = label_grid(records, parse_as_of("2022-12-15"), 365, 90)
-    assert short == [parse_as_of("2021-07-01"), parse_as_of("2021-08-01"), parse_as_of("2021-09-01")]
+    # recording got under way in the first weeks of January, so that 1 August is the first month 180 days in
+    short = label_grid(records, parse_as_of("2023-01-15"), 365, 90)
+    assert short == [parse_as_of("2021-08-01"), parse_as_of("2021-09-01"), parse_as_of("2021-10-01")]
     assert label_grid(records, parse_as_of("2022-06-01"), 365, 90) == []
 
 
@@ -216,7 +217,7 @@ def test_document_says_what_made_it(doc: dict) -> None:
     assert doc["code"].count("+") == 1
     assert set(doc["libraries"]) >= {"python", "polars", "numpy", "scikit-learn"}
     assert len(doc["training"]["dates"]) == 24
-    assert {h["outcome"] for h in doc["heads"].values()} >= {"serious", "other", "severe"}
+    assert {h["outcome"] for h in doc["heads"].values()} >= {"serious", "other"}
     assert "serious_90" in doc["heads"]
     assert {e["column"] for e in doc["dictionary"]} >= {t["column"] for t in doc["terms"]}
     assert doc["authorisations"] == {"health": None}
@@ -242,9 +243,19 @@ def test_expected_harm_is_right_in_the_large(records: Records, doc: dict) -> Non
     assert rows["winsor_days"].sum() / expected == pytest.approx(1.0, abs=0.15)
 
 
-def test_too_few_severe_outcomes_fall_back_to_the_base_rate_and_say_so(doc: dict) -> None:
-    assert doc["heads"]["severe"]["fallback"] in doc["notes"]
-    assert set(doc["heads"]["severe"]["coef"]) == {0.0}
+def test_too_few_outcomes_fall_back_to_the_base_rate_and_say_so(records: Records) -> None:
+    source = Source.of(records, END)
+    rows, newest = training_rows(source, [parse_as_of("2023-10-01")], ["age", "domestic_events_365d"], 1)
+    rare = (pl.col("person_id").rank("ordinal") <= 5).alias("serious")
+    columns = Columns({"age": "age", "domestic_events_365d": "count"}, {}, {})
+    doc = logistic.document(
+        rows.with_columns(rare), newest.with_columns(rare), columns, horizon_days=365, seed=1
+    )
+    assert doc["heads"]["serious"]["fallback"] in doc["notes"]
+    assert set(doc["heads"]["serious"]["coef"]) == {0.0}
+    p = Scorer(doc).score(newest)["p_serious"]
+    assert p.n_unique() == 1
+    assert p[0] == pytest.approx(5.5 / (rows.height + 1))
 
 
 def test_periods_too_short_and_forces_without_outcomes_are_refused(
@@ -301,7 +312,8 @@ def test_temporal_test_learns_nothing_from_the_dates_it_judges(records: Records)
     results = logistic.temporal_test(records, END, 1, None, None, None, draws=25)
     assert results is not None
     judged = sorted({r["t"] for r in results["cohort"]})
-    assert len(judged) == 6
+    assert len(judged) >= 3
+    assert f"judged at {len(judged)} later dates" in results["how"]
     assert judged[0][:10] in results["how"]
     pooled = {r["score"]: r for r in results["ranking"] if r["t"] == "pooled" and r["cohort"] == "all"}
     assert {"model", "constant", "last_dash", "count_365", "harm_365", "v100", "rfgv"} <= set(pooled)
