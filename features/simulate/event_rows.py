@@ -7,12 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from features.simulate.engine import CURRENT, FAMILIAL, FORMER
 from features.simulate.happenings import (
     CONTACT,
     CRIME,
     NO,
-    UNKNOWN,
     YES,
     Happenings,
     add_thirds,
@@ -23,11 +21,22 @@ from features.simulate.happenings import (
 from features.simulate.nominals import Nominals
 from features.simulate.parameters import Floats, Ints
 from features.simulate.stage import DAY, HOUR, NAT, Bools, Stage, exponential, flags, ids, pick, times, words
+from features.simulate.state import CURRENT, FAMILIAL, FORMER
 
 ABUSE = ("intimate_current", "intimate_former", "familial", "other", "unknown")
 SOURCES = ("victim", "witness", "third_party", "partner_agency", "police_proactive")
 KINDS = ("contact", "crime", "non_crime")
-RELATIONS = ("spouse", "partner", "ex_partner", "parent", "child", "sibling", "other_family", "other", "unknown")
+RELATIONS = (
+    "spouse",
+    "partner",
+    "ex_partner",
+    "parent",
+    "child",
+    "sibling",
+    "other_family",
+    "other",
+    "unknown",
+)
 OPPOSITE = {"child": "parent", "parent": "child"}
 
 
@@ -59,8 +68,9 @@ def relation_words(stage: Stage, cid: Ints, phase: Ints, forward: Bools) -> Ints
     return np.where(cid < 0, -1, word)
 
 
-def write_events(stage: Stage, events: Happenings, nominals: Nominals, place: Ints, district: Ints,
-                 response: Ints) -> Written:  # fmt: skip
+def write_events(
+    stage: Stage, events: Happenings, nominals: Nominals, place: Ints, district: Ints, response: Ints
+) -> Written:
     """Write event, offence and involvement; returns what the other writers need."""
     second = add_thirds(stage, events)
     names = offence_names(stage)
@@ -68,7 +78,9 @@ def write_events(stage: Stage, events: Happenings, nominals: Nominals, place: In
     a = nominals.of(events.a, events.recorded)
     b = nominals.of(events.b, events.recorded)
     third = nominals.of(events.third, events.recorded)
-    done = Written(events, a, b, third, second, withdrawn, moved, names, place, district, _children(stage, events))
+    done = Written(
+        events, a, b, third, second, withdrawn, moved, names, place, district, _children(stage, events)
+    )
     _event_table(stage, done, response)
     _offence_table(stage, done)
     _involvement_table(stage, done, nominals)
@@ -98,8 +110,12 @@ def _event_table(stage: Stage, w: Written, response: Ints) -> None:
     da = e.domestic != NO
     abuse = np.select([~da, e.phase == CURRENT, e.phase == FORMER, e.phase == FAMILIAL], [-1, 0, 1, 2], 4)
     abuse = np.where(da & (rng.random(n) < 0.02), 4, abuse)
-    serious = stage.p.serious[np.clip(e.key, 0, len(stage.p.keys) - 1)] & (e.key >= 0) & (e.key < len(stage.p.keys))
-    source = pick(rng, [noted["victim_source"], noted["witness_source"], noted["third_party_source"], 0.11], n)
+    serious = (
+        stage.p.serious[np.clip(e.key, 0, len(stage.p.keys) - 1)] & (e.key >= 0) & (e.key < len(stage.p.keys))
+    )
+    source = pick(
+        rng, [noted["victim_source"], noted["witness_source"], noted["third_party_source"], 0.11], n
+    )
     source = np.where(e.proactive, 4, source)
     code = {k: i for i, k in enumerate(w.names)}
 
@@ -118,27 +134,40 @@ def _event_table(stage: Stage, w: Written, response: Ints) -> None:
     drunk = rng.random(n) < noted["alcohol"] * np.where(e.cid >= 0, 0.6 + 0.8 * ((e.cid % 7) < 4), 0.6)
     aggressor = np.where(e.counter | (rng.random(n) < noted["primary_aggressor"]), w.a, -1)
     first = np.where((source == 0) & da, np.where(e.counter & (rng.random(n) < 0.3), w.a, w.b), -1)
-    frame = pl.DataFrame({
-        "event_id": ids("E", np.arange(n)), "reference": _references(stage, e.recorded, n),
-        "kind": words(KINDS, e.kind), "occurred_at": times(e.occurred), "reported_at": times(e.reported),
-        "domestic": words(("Y", "N", "U"), e.domestic), "abuse": words(ABUSE, abuse),
-        "address_id": ids("A", w.place), "district": words([f"D{i}" for i in range(9)], w.district),
-        "source": words(SOURCES, source), "alcohol": flags(drunk, seen),
-        "drugs": flags(rng.random(n) < noted["drugs"], rng.random(n) > 0.15), "strangulation": flags(choked),
-        "counter_allegation": flags(e.counter), "weapon": words(("none", "blade", "firearm", "other"), weapon),
-        "injury": words(("none", "minor", "serious", "fatal"), injury), "children_present": w.children,
-        "primary_aggressor_id": ids("P", aggressor), "first_reporter_id": ids("P", first),
-        "officer_in_charge": pl.Series(rng.integers(1000, 1900, n)).cast(pl.Utf8),
-        "response": words(("visit", "video", "phone", "station", "online"), response),
-        "recorded_at": times(e.recorded),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "event_id": ids("E", np.arange(n)),
+            "reference": _references(stage, e.recorded, n),
+            "kind": words(KINDS, e.kind),
+            "occurred_at": times(e.occurred),
+            "reported_at": times(e.reported),
+            "domestic": words(("Y", "N", "U"), e.domestic),
+            "abuse": words(ABUSE, abuse),
+            "address_id": stage.address_ids(w.place),
+            "district": words([f"D{i}" for i in range(9)], w.district),
+            "source": words(SOURCES, source),
+            "alcohol": flags(drunk, seen),
+            "drugs": flags(rng.random(n) < noted["drugs"], rng.random(n) > 0.15),
+            "strangulation": flags(choked),
+            "counter_allegation": flags(e.counter),
+            "weapon": words(("none", "blade", "firearm", "other"), weapon),
+            "injury": words(("none", "minor", "serious", "fatal"), injury),
+            "children_present": w.children,
+            "primary_aggressor_id": ids("P", aggressor),
+            "first_reporter_id": ids("P", first),
+            "officer_in_charge": pl.Series(rng.integers(1000, 1900, n)).cast(pl.Utf8),
+            "response": words(("visit", "video", "phone", "station", "online"), response),
+            "recorded_at": times(e.recorded),
+        }
+    )
     stage.put("event", _with_withdrawals(frame, w.withdrawn, np.arange(n), stage.end_at))
 
 
 def _references(stage: Stage, recorded: Ints, n: int) -> pl.Series:
     year = times(recorded).dt.year().cast(pl.Utf8)
-    return pl.select(pl.concat_str([pl.lit("42/"), pl.Series(np.arange(n)).cast(pl.Utf8).str.zfill(7), pl.lit("/"),
-                                    year])).to_series()  # fmt: skip
+    return pl.select(
+        pl.concat_str([pl.lit("42/"), pl.Series(np.arange(n)).cast(pl.Utf8).str.zfill(7), pl.lit("/"), year])
+    ).to_series()
 
 
 def _offence_keys(stage: Stage, w: Written) -> tuple[Ints, Ints, Ints, Ints]:
@@ -164,8 +193,11 @@ def _offence_keys(stage: Stage, w: Written) -> tuple[Ints, Ints, Ints, Ints]:
 
 def sexed(stage: Stage, names: list[str], key: Ints, victim_male: Bools) -> list[str]:
     """Offence keys of the harm table: sexual offences are split by the victim's sex."""
-    split = {"rape": ("rape_female", "rape_male"), "penetration": ("penetration_female", "penetration_male"),
-             "sexual_assault": ("sexual_assault_female", "sexual_assault_male")}  # fmt: skip
+    split = {
+        "rape": ("rape_female", "rape_male"),
+        "penetration": ("penetration_female", "penetration_male"),
+        "sexual_assault": ("sexual_assault_female", "sexual_assault_male"),
+    }
     table = np.array([split.get(k, (k, k)) for k in names], dtype=object)
     return list(table[key, victim_male.astype(np.int64)])
 
@@ -178,13 +210,22 @@ def _offence_table(stage: Stage, w: Written) -> None:
     male = (e.b[event] >= 0) & (sex[np.maximum(e.b[event], 0)] == 1)
     kinds = [stage.kinds[k] for k in sexed(stage, w.names, key, male)]
     outcome, outcome_at = _outcomes(stage, w, event, rng)
-    frame = pl.DataFrame({
-        "offence_id": ids("O", np.arange(n)), "event_id": ids("E", event),
-        "ho_code": [k.ho_code for k in kinds], "athena_urn": pl.Series([None] * n, dtype=pl.Utf8),
-        "cjs_code": pl.Series([None] * n, dtype=pl.Utf8), "attempt": [k.key.startswith("attempted") for k in kinds],
-        "description": [k.description for k in kinds], "suspect_id": ids("P", suspect), "victim_id": ids("P", victim),
-        "outcome_code": outcome, "outcome_at": times(outcome_at), "recorded_at": times(e.recorded[event]),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "offence_id": ids("O", np.arange(n)),
+            "event_id": ids("E", event),
+            "ho_code": [k.ho_code for k in kinds],
+            "athena_urn": pl.Series([None] * n, dtype=pl.Utf8),
+            "cjs_code": pl.Series([None] * n, dtype=pl.Utf8),
+            "attempt": [k.key.startswith("attempted") for k in kinds],
+            "description": [k.description for k in kinds],
+            "suspect_id": ids("P", suspect),
+            "victim_id": ids("P", victim),
+            "outcome_code": outcome,
+            "outcome_at": times(outcome_at),
+            "recorded_at": times(e.recorded[event]),
+        }
+    )
     frame = _with_withdrawals(frame, w.withdrawn, event, stage.end_at)
     stage.put("offence", pl.concat([frame, _reclassified(stage, w, frame.head(n), event, key)]))
 
@@ -216,8 +257,9 @@ def _outcomes(stage: Stage, w: Written, event: Ints, rng: np.random.Generator) -
     codes = list(doc["shares"])
     n = len(event)
     drawn = pick(rng, list(doc["shares"].values()), n)
-    at = e.recorded[event] + np.where(charged, exponential(rng, 2 * DAY, n) + DAY,
-                                      exponential(rng, doc["none_yet_days"] * DAY, n) + 2 * DAY)  # fmt: skip
+    at = e.recorded[event] + np.where(
+        charged, exponential(rng, 2 * DAY, n) + DAY, exponential(rng, doc["none_yet_days"] * DAY, n) + 2 * DAY
+    )
     known = at <= stage.end_at
     text = words(["1", *codes], np.where(known, np.where(charged, 0, 1 + drawn), -1))
     return text, np.where(known, at, NAT)
@@ -251,26 +293,45 @@ def _involvement_table(stage: Stage, w: Written, nominals: Nominals) -> None:
     frame = _with_withdrawals(frame, w.withdrawn, event, stage.end_at).sort(
         ["_n", "role", "person_id", "victim_id", "withdrawn"], nulls_last=True
     )
-    stage.put("involvement", frame.drop("_n").unique(
-        subset=["event_id", "person_id", "role", "victim_id", "withdrawn"], keep="first", maintain_order=True))  # fmt: skip
+    stage.put(
+        "involvement",
+        frame.drop("_n").unique(
+            subset=["event_id", "person_id", "role", "victim_id", "withdrawn"],
+            keep="first",
+            maintain_order=True,
+        ),
+    )
 
 
-def _rows(event: Ints, person: Ints, role: int, victim: Ints, word: Ints, proactive: Bools | None,
-          rng: np.random.Generator) -> tuple[Ints, pl.DataFrame]:  # fmt: skip
+def _rows(
+    event: Ints,
+    person: Ints,
+    role: int,
+    victim: Ints,
+    word: Ints,
+    proactive: Bools | None,
+    rng: np.random.Generator,
+) -> tuple[Ints, pl.DataFrame]:
     n = len(event)
     by = pick(rng, [0.78, 0.08, 0.10, 0.04], n) if role == 0 else np.full(n, -1)
     if proactive is not None:
         by = np.where(proactive, 2, by)
     roles = ("suspect", "victim", "witness", "reporter", "child", "other")
-    return event, pl.DataFrame({
-        "event_id": ids("E", event), "person_id": ids("P", person), "role": words(roles, np.full(n, role)),
-        "victim_id": ids("P", victim), "relationship_to_victim": words(RELATIONS, word),
-        "named_by": words(("victim", "witness", "officer", "other"), by),
-    })  # fmt: skip
+    return event, pl.DataFrame(
+        {
+            "event_id": ids("E", event),
+            "person_id": ids("P", person),
+            "role": words(roles, np.full(n, role)),
+            "victim_id": ids("P", victim),
+            "relationship_to_victim": words(RELATIONS, word),
+            "named_by": words(("victim", "witness", "officer", "other"), by),
+        }
+    )
 
 
-def _bystanders(stage: Stage, w: Written, nominals: Nominals, rng: np.random.Generator
-                ) -> list[tuple[Ints, pl.DataFrame]]:  # fmt: skip
+def _bystanders(
+    stage: Stage, w: Written, nominals: Nominals, rng: np.random.Generator
+) -> list[tuple[Ints, pl.DataFrame]]:
     """Witnesses, reporters from outside, and the children of the home."""
     e, noted = w.events, stage.doc["noted"]
     da = (e.domestic != NO) & (e.kind != CONTACT)
@@ -283,16 +344,21 @@ def _bystanders(stage: Stage, w: Written, nominals: Nominals, rng: np.random.Gen
     with_children = np.flatnonzero((w.children > 0) & (rng.random(len(e)) < noted["child_recorded"]))
     event = np.repeat(with_children, w.children[with_children])
     nth = np.arange(len(event)) - np.repeat(
-        np.concatenate([[0], np.cumsum(w.children[with_children])[:-1]]).astype(np.int64), w.children[with_children]
+        np.concatenate([[0], np.cumsum(w.children[with_children])[:-1]]).astype(np.int64),
+        w.children[with_children],
     )
     couple_child = e.cid[event] * 8 + nth
     unique, first, inverse = np.unique(couple_child, return_index=True, return_inverse=True)
     day = (e.occurred[event[first]] - stage.base[0]) // DAY
     r = stage.register
     parent = e.b[event[first]]
-    young = r.add_persons(rng.integers(0, 2, len(unique)), r.of("group")[parent], r.of("district")[parent],
-                          day - (rng.random(len(unique)) ** 1.2 * 15.5 * 365.25).astype(np.int64) - 60,
-                          np.zeros(len(unique), dtype=np.int64))  # fmt: skip
+    young = r.add_persons(
+        rng.integers(0, 2, len(unique)),
+        r.of("group")[parent],
+        r.of("district")[parent],
+        day - (rng.random(len(unique)) ** 1.2 * 15.5 * 365.25).astype(np.int64) - 60,
+        np.zeros(len(unique), dtype=np.int64),
+    )
     who = nominals.of(young[inverse], e.recorded[event])
     out.append(_rows(event, who, 4, np.full(len(event), -1), np.full(len(event), -1), None, rng))
     return out
@@ -301,12 +367,16 @@ def _bystanders(stage: Stage, w: Written, nominals: Nominals, rng: np.random.Gen
 def write_assessments(stage: Stage, w: Written, latent: Floats) -> Ints:
     """DASH or DARA for nine domestic events in ten; the grade is noisy. Returns the grade (0..2, -1 none) an event."""
     e, doc, rng = w.events, stage.doc["dash"], stage.rng("dash")
-    at = np.flatnonzero((e.domestic == YES) & ~e.proactive & (w.a >= 0) & (w.b >= 0)
-                        & (rng.random(len(e)) >= doc["refused"]))  # fmt: skip
+    at = np.flatnonzero(
+        (e.domestic == YES) & ~e.proactive & (w.a >= 0) & (w.b >= 0) & (rng.random(len(e)) >= doc["refused"])
+    )
     n = len(at)
     harm = stage.p.harm_cd[np.clip(e.key[at], 0, len(stage.p.keys) - 1)] / 100
-    score = (doc["event_weight"] * np.log1p(harm) / 2 + doc["latent_weight"] * latent[np.maximum(e.a[at], 0)]
-             + doc["noise"] * rng.standard_normal(n))  # fmt: skip
+    score = (
+        doc["event_weight"] * np.log1p(harm) / 2
+        + doc["latent_weight"] * latent[np.maximum(e.a[at], 0)]
+        + doc["noise"] * rng.standard_normal(n)
+    )
     cut = np.quantile(score, [1 - doc["high"] - doc["medium"], 1 - doc["high"]]) if n else np.zeros(2)
     grade = np.searchsorted(cut, score)
     completed = e.reported[at] + exponential(rng, 10 * HOUR, n)
@@ -315,19 +385,28 @@ def write_assessments(stage: Stage, w: Written, latent: Floats) -> Ints:
     to = np.where(reviewed, np.clip(grade + rng.choice([-1, 0, 1], n, p=[0.35, 0.45, 0.20]), 0, 2), -1)
     late_at = np.where(reviewed, completed + rng.integers(HOUR, 2 * DAY, n), NAT)
     grades = ("standard", "medium", "high")
-    frame = pl.DataFrame({
-        "event_id": ids("E", at), "victim_id": ids("P", w.b[at]), "suspect_id": ids("P", w.a[at]),
-        "tool": words(("DASH", "DARA"), (rng.random(n) < doc["dara_share"]).astype(np.int64)),
-        "grade": words(grades, grade), "grade_reviewed": words(grades, to), "reviewed_at": times(late_at),
-        "completed_at": times(completed),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "event_id": ids("E", at),
+            "victim_id": ids("P", w.b[at]),
+            "suspect_id": ids("P", w.a[at]),
+            "tool": words(("DASH", "DARA"), (rng.random(n) < doc["dara_share"]).astype(np.int64)),
+            "grade": words(grades, grade),
+            "grade_reviewed": words(grades, to),
+            "reviewed_at": times(late_at),
+            "completed_at": times(completed),
+        }
+    )
     yes = 1 / (1 + np.exp(-(np.log(doc["item_base"] / (1 - doc["item_base"])) + doc["item_slope"] * score)))
     items = {
-        f"q{q:02d}": words(("Y", "N", "U"), np.where(rng.random(n) < 0.05, 2, (rng.random(n) > yes).astype(np.int64)))
+        f"q{q:02d}": words(
+            ("Y", "N", "U"), np.where(rng.random(n) < 0.05, 2, (rng.random(n) > yes).astype(np.int64))
+        )
         for q in range(1, 28)
     }
-    frame = pl.DataFrame({"assessment_id": ids("R", np.arange(n)), **frame.to_dict(), **items,
-                          "recorded_at": times(completed)})  # fmt: skip
+    frame = pl.DataFrame(
+        {"assessment_id": ids("R", np.arange(n)), **frame.to_dict(), **items, "recorded_at": times(completed)}
+    )
     stage.put("risk_assessment", frame.filter(pl.Series(completed <= stage.end_at)))
     out = np.full(len(e), -1)
     out[at] = grade
@@ -337,23 +416,28 @@ def write_assessments(stage: Stage, w: Written, latent: Floats) -> Ints:
 def write_calls(stage: Stage, w: Written) -> None:
     """Calls for service: most domestic events begin with one, and some calls lead to nothing on record."""
     e, rng = w.events, stage.rng("calls")
-    base = np.flatnonzero((e.domestic != NO) & ~e.proactive & ~e.late & (rng.random(len(e)) < stage.doc["noted"]["call_share"]))
+    base = np.flatnonzero(
+        (e.domestic != NO) & ~e.proactive & ~e.late & (rng.random(len(e)) < stage.doc["noted"]["call_share"])
+    )
     idle = base[rng.random(len(base)) < 0.12]
     at = np.concatenate([base, idle])
     n, bare = len(at), np.arange(len(at)) >= len(base)
     received = np.where(bare, e.reported[at] + exponential(rng, 90 * DAY, n), e.reported[at])
     role = pick(rng, [0.62, 0.22, 0.08, 0.05, 0.03], n)
     keep = (received <= stage.end_at) & (received >= stage.start_at)
-    frame = pl.DataFrame({
-        "call_id": ids("C", np.arange(n)), "reference": ids("INC", np.arange(n)), "received_at": times(received),
-        "grade": 1 + pick(rng, [0.32, 0.44, 0.18, 0.06], n),
-        "caller_role": words(("victim", "third_party", "professional", "suspect", "unknown"), role),
-        "victim_id": ids("P", np.where(bare & (rng.random(n) < 0.4), -1, w.b[at])),
-        "suspect_id": ids("P", np.where(rng.random(n) < 0.25, -1, w.a[at])), "address_id": ids("A", w.place[at]),
-        "district": words([f"D{i}" for i in range(9)], w.district[at]), "event_id": ids("E", np.where(bare, -1, at)),
-        "recorded_at": times(received),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "call_id": ids("C", np.arange(n)),
+            "reference": ids("INC", np.arange(n)),
+            "received_at": times(received),
+            "grade": 1 + pick(rng, [0.32, 0.44, 0.18, 0.06], n),
+            "caller_role": words(("victim", "third_party", "professional", "suspect", "unknown"), role),
+            "victim_id": ids("P", np.where(bare & (rng.random(n) < 0.4), -1, w.b[at])),
+            "suspect_id": ids("P", np.where(rng.random(n) < 0.25, -1, w.a[at])),
+            "address_id": stage.address_ids(w.place[at]),
+            "district": words([f"D{i}" for i in range(9)], w.district[at]),
+            "event_id": ids("E", np.where(bare, -1, at)),
+            "recorded_at": times(received),
+        }
+    )
     stage.put("call", frame.filter(pl.Series(keep)))
-
-
-__all__ = ["UNKNOWN", "Written", "write_assessments", "write_calls", "write_events"]

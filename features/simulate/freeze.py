@@ -15,7 +15,7 @@ PARAMETERS = ("mechanism", "offending", "people", "records", "names", "worlds")
 
 @cache
 def code_hash() -> str:
-    """SHA-256 over every module of this package, every parameter file, and the harm facts that are written or weighed."""
+    """SHA-256 over every module of this package, every parameter file, and the harm facts written or weighed."""
     digest = hashlib.sha256()
     package = files("features").joinpath("simulate")
     for item in sorted((x for x in package.iterdir() if x.name.endswith(".py")), key=lambda x: x.name):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from features.simulate.engine import EMPTY
 from features.simulate.parameters import Ints
 from features.simulate.stage import DAY, HOUR, NAT, Bools, Stage, exponential, pick
+from features.simulate.state import EMPTY
 
 CONTACT, CRIME, NON_CRIME = 0, 1, 2
 YES, NO, UNKNOWN = 0, 1, 2
@@ -46,7 +46,9 @@ class Happenings:
     @staticmethod
     def join(parts: list[Happenings]) -> Happenings:
         """One after the other."""
-        return Happenings(**{f.name: np.concatenate([getattr(x, f.name) for x in parts]) for f in fields(Happenings)})
+        return Happenings(
+            **{f.name: np.concatenate([getattr(x, f.name) for x in parts]) for f in fields(Happenings)}
+        )
 
 
 def offence_names(stage: Stage) -> list[str]:
@@ -57,7 +59,9 @@ def offence_names(stage: Stage) -> list[str]:
 
 def empty_like(n: int) -> dict[str, Ints | Bools]:
     """Columns of n events with nothing filled in."""
-    out: dict[str, Ints | Bools] = {k: np.full(n, -1, dtype=np.int64) for k in ("key", "a", "b", "third", "cid", "slot", "row")}
+    out: dict[str, Ints | Bools] = {
+        k: np.full(n, -1, dtype=np.int64) for k in ("key", "a", "b", "third", "cid", "slot", "row")
+    }
     out |= {k: np.zeros(n, dtype=bool) for k in ("counter", "breach", "proactive", "late")}
     return out | {"phase": np.zeros(n, dtype=np.int64)}
 
@@ -80,14 +84,25 @@ def domestic(stage: Stage) -> Happenings:
     crime = (col["kind"] > 0) | col["breach"]
     unsure = ~crime & (rng.random(n) < doc["noted"]["domestic_unknown"])
     base = empty_like(n) | {
-        "key": col["kind"], "a": np.where(back, col["other"], col["person"]),
-        "b": np.where(back, col["person"], col["other"]), "counter": col["counter"], "breach": col["breach"],
-        "phase": col["phase"], "cid": col["cid"], "slot": col["slot"], "row": keep, "late": late,
-    }  # fmt: skip
+        "key": col["kind"],
+        "a": np.where(back, col["other"], col["person"]),
+        "b": np.where(back, col["person"], col["other"]),
+        "counter": col["counter"],
+        "breach": col["breach"],
+        "phase": col["phase"],
+        "cid": col["cid"],
+        "slot": col["slot"],
+        "row": keep,
+        "late": late,
+    }
     events = Happenings(
-        occurred=occurred, reported=reported, recorded=recorded, kind=np.where(crime, CRIME, NON_CRIME),
-        domestic=np.where(unsure, UNKNOWN, YES), **base,
-    )  # fmt: skip
+        occurred=occurred,
+        reported=reported,
+        recorded=recorded,
+        kind=np.where(crime, CRIME, NON_CRIME),
+        domestic=np.where(unsure, UNKNOWN, YES),
+        **base,
+    )
     return Happenings.join([events, _proactive(stage, events)])
 
 
@@ -95,8 +110,11 @@ def prompt_lag(stage: Stage, rng: np.random.Generator, n: int) -> Ints:
     """Seconds from event to report when it is not late: hours for most, days for some, never over the limit."""
     lags = stage.doc["lags"]
     days = rng.random(n) < lags["reporting_days_share"]
-    lag = np.where(days, rng.exponential(lags["reporting_days"] * DAY, n),
-                   rng.exponential(lags["reporting_hours"] * HOUR, n))  # fmt: skip
+    lag = np.where(
+        days,
+        rng.exponential(lags["reporting_days"] * DAY, n),
+        rng.exponential(lags["reporting_hours"] * HOUR, n),
+    )
     return np.asarray(np.minimum(lag, lags["reporting_max_days"] * DAY)).astype(np.int64)
 
 
@@ -112,11 +130,22 @@ def _proactive(stage: Stage, events: Happenings) -> Happenings:
         m = len(visits["day"])
         live = visits["phase"] != EMPTY
         more = Happenings(
-            occurred=stage.clock(visits["day"], rng), reported=np.zeros(m, dtype=np.int64),
-            recorded=np.zeros(m, dtype=np.int64), kind=np.full(m, NON_CRIME), domestic=np.full(m, YES),
-            **(empty_like(m) | {"a": visits["person"], "b": visits["other"], "phase": visits["phase"],
-                                "cid": visits["cid"], "slot": visits["slot"]}),
-        ).take(live)  # fmt: skip
+            occurred=stage.clock(visits["day"], rng),
+            reported=np.zeros(m, dtype=np.int64),
+            recorded=np.zeros(m, dtype=np.int64),
+            kind=np.full(m, NON_CRIME),
+            domestic=np.full(m, YES),
+            **(
+                empty_like(m)
+                | {
+                    "a": visits["person"],
+                    "b": visits["other"],
+                    "phase": visits["phase"],
+                    "cid": visits["cid"],
+                    "slot": visits["slot"],
+                }
+            ),
+        ).take(live)
         found = Happenings.join([found, more])
         n = len(found)
     crime = rng.random(n) < 0.35
@@ -132,7 +161,9 @@ def _proactive(stage: Stage, events: Happenings) -> Happenings:
     return found
 
 
-def cut_to_volume(stage: Stage, events: Happenings, per_year: int, years: int, slots: int) -> tuple[Happenings, Bools]:
+def cut_to_volume(
+    stage: Stage, events: Happenings, per_year: int, years: int, slots: int
+) -> tuple[Happenings, Bools]:
     """Keep whole households, in random order, until the yearly volume is met; returns events and kept slots."""
     here = (events.recorded >= stage.start_at) & (events.recorded <= stage.end_at) & (events.domestic == YES)
     count = np.bincount(events.slot[here], minlength=slots)
@@ -150,8 +181,9 @@ def other_offending(stage: Stage, persons: Ints, cls: Ints, since: Ints) -> Happ
     ``since`` is the day each person entered the mechanism; his rate runs from a while before.
     """
     rng, doc = stage.rng("other offending"), stage.doc["other_offending"]
-    rate = np.array([doc["rate"][c] for c in stage.p.class_names])[cls] * rng.gamma(doc["shape"], 1 / doc["shape"],
-                                                                                    len(persons))  # fmt: skip
+    rate = np.array([doc["rate"][c] for c in stage.p.class_names])[cls] * rng.gamma(
+        doc["shape"], 1 / doc["shape"], len(persons)
+    )
     days = (stage.last - stage.first_day).days
     n = rng.poisson(rate * days / 365.0)
     who = np.repeat(persons, n)
@@ -166,11 +198,28 @@ def other_offending(stage: Stage, persons: Ints, cls: Ints, since: Ints) -> Happ
     occurred = stage.clock(day, rng)
     reported = occurred + prompt_lag(stage, rng, m)
     out = Happenings(
-        occurred=occurred, reported=reported, recorded=reported + exponential(rng, 6 * HOUR, m),
-        kind=np.full(m, CRIME), domestic=np.full(m, NO), **(empty_like(m) | {"a": who, "key": key}),
-    )  # fmt: skip
-    personal = np.isin(key, [names.index(k) for k in ("common_assault", "abh", "robbery", "burglary_dwelling",
-                                                      "other_theft", "public_order_4a", "damage_other")])  # fmt: skip
+        occurred=occurred,
+        reported=reported,
+        recorded=reported + exponential(rng, 6 * HOUR, m),
+        kind=np.full(m, CRIME),
+        domestic=np.full(m, NO),
+        **(empty_like(m) | {"a": who, "key": key}),
+    )
+    personal = np.isin(
+        key,
+        [
+            names.index(k)
+            for k in (
+                "common_assault",
+                "abh",
+                "robbery",
+                "burglary_dwelling",
+                "other_theft",
+                "public_order_4a",
+                "damage_other",
+            )
+        ],
+    )
     hurt = np.flatnonzero(personal & (rng.random(m) < doc["stranger_victim"]))
     out.b[hurt] = strangers(stage, rng, len(hurt), day[hurt])
     return out

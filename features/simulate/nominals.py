@@ -11,17 +11,14 @@ from features.simulate.stage import NAT, Stage
 class Nominals:
     """Records of every true person. A person's share of events per record never changes, so each is one more draw.
 
-    ``count[person]`` 1..4; ``first[person]`` the number of his first record; record numbers are handed out at the
-    end only for persons who appear, in random order.
+    ``count[person]`` 1..4; ``first[person]`` the number of his first record; the others follow it. Only records of
+    persons who appear are written, under a scrambled number.
     """
-
-    PRIME = 99_999_989
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.doc = stage, stage.register.doc["records"]
         self._draw = stage.rng("nominals")
         self._rng = stage.rng("nominal of an event")
-        self._step = int(stage.rng("labels").integers(10_000_000, self.PRIME - 1))
         self.count: Ints = np.empty(0, dtype=np.int64)
         self.first: Ints = np.empty(0, dtype=np.int64)
         self.main_share: Floats = np.empty(0)
@@ -49,13 +46,7 @@ class Nominals:
 
     def label(self, number: Ints) -> Ints:
         """The number printed in person_id: a one-to-one scramble, so that records of one person are not neighbours."""
-        return np.where(number >= 0, (number + 1) * self._step % self.PRIME, -1)
-
-    def weights(self, person: int) -> Floats:
-        """Share of a person's events under each of his records."""
-        n = int(self.count[person])
-        main = float(self.main_share[person])
-        return np.array([main] + [(1 - main) / (n - 1)] * (n - 1)) if n > 1 else np.array([1.0])
+        return self.stage.person_ids(number)
 
     def of(self, person: Ints, known_at: Ints) -> Ints:
         """The printed number of the record each appearance is written under; negative persons stay -1."""
@@ -66,7 +57,9 @@ class Nominals:
         n = self.count[who]
         u = self._rng.random(len(who))
         other = 1 + (self._rng.random(len(who)) * np.maximum(n - 1, 1)).astype(np.int64)
-        number = self.first[who] + np.where((n > 1) & (u >= self.main_share[who]), np.minimum(other, n - 1), 0)
+        number = self.first[who] + np.where(
+            (n > 1) & (u >= self.main_share[who]), np.minimum(other, n - 1), 0
+        )
         number = np.where(real, number, -1)
         self.note(number[real], np.asarray(known_at)[real])
         self.used[who[real]] = True

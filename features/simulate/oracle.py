@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from features.simulate.engine import Engine, Log, State
+from features.simulate.engine import Engine
 from features.simulate.event_rows import Written
 from features.simulate.happenings import YES
 from features.simulate.nominals import Nominals
 from features.simulate.parameters import Floats, Ints, Parameters
 from features.simulate.people import Strangers
 from features.simulate.stage import DAY, NAT, Bools, Stage, ids
+from features.simulate.state import Log, State
 
 HORIZON = 365
 DELAY = 90
@@ -62,7 +63,9 @@ def cohort_at(t: int, stage: Stage, nominals: Nominals, w: Written) -> Cohort:
     person, index = np.unique(owner, return_inverse=True)
     main = number == nominals.first[owner]
     n = nominals.count[owner]
-    share = np.where(main, nominals.main_share[owner], (1 - nominals.main_share[owner]) / np.maximum(n - 1, 1))
+    share = np.where(
+        main, nominals.main_share[owner], (1 - nominals.main_share[owner]) / np.maximum(n - 1, 1)
+    )
     of_person = np.full(stage.register.person["sex"].n, -1, dtype=np.int64)
     of_person[person] = np.arange(len(person))
     return Cohort(number, share, person, index, of_person)
@@ -78,14 +81,45 @@ def replicate(s: State, slots: Ints, copies: int) -> tuple[State, Ints, Ints]:
     position = np.arange(n)
     new_base = np.where(position < singles, position, singles + (position - singles) * 4)
     court = new_base + np.clip(s.court_couple[wide] - old_base, 0, 3 * (position >= singles))
-    per_slot = ("person", "cls", "frailty", "sev", "s_flag", "d_flag", "active", "m_person", "cust_until",
-                "court_day", "court_kind", "attention", "boost")  # fmt: skip
-    per_couple = ("other", "cid", "phase", "b", "e", "cap", "jump", "mix", "level", "v_level", "v_flag", "m", "restr",
-                  "restr_until", "reverse", "counter")  # fmt: skip
+    per_slot = (
+        "person",
+        "cls",
+        "frailty",
+        "sev",
+        "s_flag",
+        "d_flag",
+        "active",
+        "m_person",
+        "cust_until",
+        "court_day",
+        "court_kind",
+        "attention",
+        "boost",
+    )
+    per_couple = (
+        "other",
+        "cid",
+        "phase",
+        "b",
+        "e",
+        "cap",
+        "jump",
+        "mix",
+        "level",
+        "v_level",
+        "v_flag",
+        "m",
+        "restr",
+        "restr_until",
+        "reverse",
+        "counter",
+    )
     state = State(
-        singles=singles, court_couple=court, **{k: getattr(s, k)[wide] for k in per_slot},
+        singles=singles,
+        court_couple=court,
+        **{k: getattr(s, k)[wide] for k in per_slot},
         **{k: getattr(s, k)[couples] for k in per_couple},
-    )  # fmt: skip
+    )
     copy = np.tile(np.arange(copies), len(slots))
     return state, copy, copy[state.slot_of(np.arange(len(couples)))]
 
@@ -93,8 +127,17 @@ def replicate(s: State, slots: Ints, copies: int) -> tuple[State, Ints, Ints]:
 class Tally:
     """Running expectations of one batch, told by the engine whenever what they depend on is about to change."""
 
-    def __init__(self, p: Parameters, state: State, cohort: Cohort, copy_slot: Ints, copy_couple: Ints, copies: int,
-                 day: int, rng: np.random.Generator) -> None:  # fmt: skip
+    def __init__(
+        self,
+        p: Parameters,
+        state: State,
+        cohort: Cohort,
+        copy_slot: Ints,
+        copy_couple: Ints,
+        copies: int,
+        day: int,
+        rng: np.random.Generator,
+    ) -> None:
         self.p, self.s, self.rng, self.day0 = p, state, rng, day
         n = len(cohort.person) * copies
         who = cohort.of_person[np.maximum(state.person, 0)]
@@ -128,7 +171,9 @@ class Tally:
         """Chance that an event of this day which is reported late is on record by T + 365 + 90 days."""
         rule = self.p.doc["late"]
         left = HORIZON + DELAY - (day - self.day0) - 0.5
-        return 0.5 * (1 + math.erf(math.log(max(left, 0.5) / rule["median_days"]) / rule["sigma"] / math.sqrt(2)))
+        return 0.5 * (
+            1 + math.erf(math.log(max(left, 0.5) / rule["median_days"]) / rule["sigma"] / math.sqrt(2))
+        )
 
     def accrue(self, lam: Floats, day: int) -> None:
         """Add a day's probabilities of an event; the chance of late records is renewed each block of days."""
@@ -162,15 +207,35 @@ class Tally:
         ahead = 1.0 - psi
         a = self.ga[couples]
         b = np.where(s.other[couples] >= 0, self.gb[couples], -1)
-        self._add(a, ahead * fwd_any + psi * ctr * rev_any, ahead * fwd_ser,
-                  ahead * fwd_harm + psi * ctr * rev_any * p.counter_harm,
-                  ahead * live, ahead * live * p.true_serious[mix], ahead * live * p.true_harm[mix])  # fmt: skip
-        self._add(b, psi * rev_any + ahead * ctr * fwd_any, psi * rev_ser,
-                  psi * rev_harm + ahead * ctr * fwd_any * p.counter_harm,
-                  psi * live, psi * live * p.true_serious[rev], psi * live * p.true_harm[rev])  # fmt: skip
+        self._add(
+            a,
+            ahead * fwd_any + psi * ctr * rev_any,
+            ahead * fwd_ser,
+            ahead * fwd_harm + psi * ctr * rev_any * p.counter_harm,
+            ahead * live,
+            ahead * live * p.true_serious[mix],
+            ahead * live * p.true_harm[mix],
+        )
+        self._add(
+            b,
+            psi * rev_any + ahead * ctr * fwd_any,
+            psi * rev_ser,
+            psi * rev_harm + ahead * ctr * fwd_any * p.counter_harm,
+            psi * live,
+            psi * live * p.true_serious[rev],
+            psi * live * p.true_harm[rev],
+        )
 
-    def _add(self, g: Ints, some: Floats, serious: Floats, harm: Floats, true: Floats, true_serious: Floats,
-             true_harm: Floats) -> None:  # fmt: skip
+    def _add(
+        self,
+        g: Ints,
+        some: Floats,
+        serious: Floats,
+        harm: Floats,
+        true: Floats,
+        true_serious: Floats,
+        true_harm: Floats,
+    ) -> None:
         ok = g >= 0
         g = g[ok]
         if not len(g):
@@ -182,7 +247,9 @@ class Tally:
         np.add.at(self.any_true, g, true[ok] * (self.n_true[g] == 0))
         np.add.at(self.serious_true, g, true_serious[ok] * (self.n_serious_true[g] == 0))
 
-    def events(self, hit: Ints, back: Bools, kind: Ints, reported: Bools, late: Bools, counter: Bools) -> None:
+    def events(
+        self, hit: Ints, back: Bools, kind: Ints, reported: Bools, late: Bools, counter: Bools
+    ) -> None:
         """Note what has happened on each path, after settling everything its persons have run up so far."""
         s, p = self.s, self.p
         a, b = self.ga[hit], np.where(s.other[hit] >= 0, self.gb[hit], -1)
@@ -208,7 +275,11 @@ class Tally:
         slots = self.slots_of[g]
         own = self.s.couples_of(slots[slots >= 0])
         count = self.v_end[g] - self.v_start[g]
-        at = np.repeat(self.v_start[g], count) + np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+        at = (
+            np.repeat(self.v_start[g], count)
+            + np.arange(int(count.sum()))
+            - np.repeat(np.cumsum(count) - count, count)
+        )
         self.flush(np.concatenate([own, self.v_couple[at]]))
 
     def index_slots(self) -> None:
@@ -222,13 +293,17 @@ class Tally:
         self.flush(np.arange(len(self.acc)))
 
 
-def forward(stage: Stage, state: State, slots: Ints, cohort: Cohort, day: int, copies: int, batch: int) -> Tally:
+def forward(
+    stage: Stage, state: State, slots: Ints, cohort: Cohort, day: int, copies: int, batch: int
+) -> Tally:
     """Run one batch of replicates for the horizon."""
     rng = np.random.default_rng([stage.seed, 77, day, batch])
     copied, copy_slot, copy_couple = replicate(state, slots, copies)
     tally = Tally(stage.p, copied, cohort, copy_slot, copy_couple, copies, day, rng)
     tally.index_slots()
-    engine = Engine(stage.p, copied, Strangers(stage.register, rng), rng, Log(keep=False), stage.first_day, tally)
+    engine = Engine(
+        stage.p, copied, Strangers(stage.register, rng), rng, Log(keep=False), stage.first_day, tally
+    )
     for d in range(day, day + HORIZON):
         engine.step(d)
     tally.finish()
@@ -249,15 +324,21 @@ def estimates(tally: Tally, cohort: Cohort, copies: int) -> dict[str, Floats]:
 
     harm = mean(tally.harm)[:, 0] / 100
     return {
-        "expected_harm": w * harm, "p_serious": under_record(serious), "p_any": under_record(some),
-        "expected_harm_person": harm, "p_serious_person": serious[:, 0], "p_any_person": some[:, 0],
-        "expected_harm_true": mean(tally.harm_true)[:, 0] / 100, "p_serious_true": mean(tally.serious_true)[:, 0],
+        "expected_harm": w * harm,
+        "p_serious": under_record(serious),
+        "p_any": under_record(some),
+        "expected_harm_person": harm,
+        "p_serious_person": serious[:, 0],
+        "p_any_person": some[:, 0],
+        "expected_harm_true": mean(tally.harm_true)[:, 0] / 100,
+        "p_serious_true": mean(tally.serious_true)[:, 0],
         "p_any_true": mean(tally.any_true)[:, 0],
-    }  # fmt: skip
+    }
 
 
-def write_oracle(folder: Path, text: str, day: int, state: State, stage: Stage, nominals: Nominals, w: Written,
-                 kept: Bools) -> dict[str, Any]:  # fmt: skip
+def write_oracle(
+    folder: Path, text: str, day: int, state: State, stage: Stage, nominals: Nominals, w: Written, kept: Bools
+) -> dict[str, Any]:
     """Write truth/oracle_T.parquet, one row a record in the cohort at T; returns its size, replicates and seconds."""
     began = time.perf_counter()
     cohort = cohort_at(int(stage.base[day]), stage, nominals, w)
@@ -269,8 +350,10 @@ def write_oracle(folder: Path, text: str, day: int, state: State, stage: Stage, 
     copies = int(np.clip(COPIES // max(1, len(state.couples_of(slots))), FEWEST, MOST))
     batches: list[dict[str, Floats]] = []
     if len(slots):
-        batches = [estimates(forward(stage, state, slots, cohort, day, copies, i), cohort, copies)
-                   for i in range(BATCHES)]  # fmt: skip
+        batches = [
+            estimates(forward(stage, state, slots, cohort, day, copies, i), cohort, copies)
+            for i in range(BATCHES)
+        ]
     columns: dict[str, Any] = {
         "person_id": ids("P", nominals.label(cohort.number)),
         "true_person": ids("T", cohort.person[cohort.index]),
@@ -283,7 +366,9 @@ def write_oracle(folder: Path, text: str, day: int, state: State, stage: Stage, 
     frame = pl.DataFrame(columns).sort("person_id")
     frame.write_parquet(folder / f"oracle_{text}.parquet")
     return {
-        "records": len(frame), "persons": len(cohort.person), "replicates": copies * BATCHES,
+        "records": len(frame),
+        "persons": len(cohort.person),
+        "replicates": copies * BATCHES,
         "horizon_ends": str(stage.first_day + timedelta(days=day + HORIZON)),
         "seconds": round(time.perf_counter() - began, 2),
-    }  # fmt: skip
+    }

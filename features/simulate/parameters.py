@@ -86,7 +86,11 @@ class Parameters:
         self.rows: Floats = np.array([table["rows"][k] for k in self.keys], dtype=np.float64)
         known = offence_kinds()
         # Rape and penetration are split by the victim's sex when written; both rows weigh the same days.
-        alias = {"rape": "rape_female", "penetration": "penetration_female", "sexual_assault": "sexual_assault_female"}
+        alias = {
+            "rape": "rape_female",
+            "penetration": "penetration_female",
+            "sexual_assault": "sexual_assault_female",
+        }
         self.offence: list[OffenceKind | None] = [
             None if k == "non_crime" else known[alias.get(k, k)] for k in self.keys
         ]
@@ -151,7 +155,9 @@ class Parameters:
         grid = np.ones(self.level_shape)
         for axis, values in enumerate((self.victim_levels, relation, s, v, d, boost)):
             grid = grid * values.reshape([-1 if i == axis else 1 for i in range(6)])
-        self.report: Floats = np.minimum(grid.ravel()[:, None] * self.column("report")[None, :], rep["ceiling"])
+        self.report: Floats = np.minimum(
+            grid.ravel()[:, None] * self.column("report")[None, :], rep["ceiling"]
+        )
         late = self.doc["late"]
         self.late: Floats = np.where(self.sexual, late["sexual_share"], late["share"])
 

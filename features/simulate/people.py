@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.simulate.engine import CURRENT, FAMILIAL, People, State
 from features.simulate.parameters import Floats, Ints, Parameters, read_data
+from features.simulate.state import CURRENT, FAMILIAL, Daily, People, State
 
 ALONE = -2
 
@@ -39,8 +39,20 @@ class Column:
 class Register(People):
     """True persons (sex 0 F, 1 M; group; district 1..8; birth day) and couples, numbered as they appear."""
 
-    PERSON = {"sex": np.int8, "group": np.int8, "district": np.int8, "birth": np.int32, "level": np.int8}
-    COUPLE = {"a": np.int32, "b": np.int32, "kin": np.int8, "start": np.int32, "children": np.int8}
+    PERSON: ClassVar[dict[str, type]] = {
+        "sex": np.int8,
+        "group": np.int8,
+        "district": np.int8,
+        "birth": np.int32,
+        "level": np.int8,
+    }
+    COUPLE: ClassVar[dict[str, type]] = {
+        "a": np.int32,
+        "b": np.int32,
+        "kin": np.int8,
+        "start": np.int32,
+        "children": np.int8,
+    }
 
     def __init__(self, p: Parameters, rng: np.random.Generator) -> None:
         self.p, self.rng = p, rng
@@ -61,12 +73,23 @@ class Register(People):
         """A couple column."""
         return self.couple[name].a
 
-    def add_persons(self, sex: NDArray[Any], group: NDArray[Any], district: NDArray[Any], birth: NDArray[Any],
-                    level: NDArray[Any]) -> Ints:  # fmt: skip
+    def add_persons(
+        self,
+        sex: NDArray[Any],
+        group: NDArray[Any],
+        district: NDArray[Any],
+        birth: NDArray[Any],
+        level: NDArray[Any],
+    ) -> Ints:
         """Register true persons; returns their numbers."""
         first = self.person["sex"].n
-        for name, values in (("sex", sex), ("group", group), ("district", district), ("birth", birth),
-                             ("level", level)):  # fmt: skip
+        for name, values in (
+            ("sex", sex),
+            ("group", group),
+            ("district", district),
+            ("birth", birth),
+            ("level", level),
+        ):
             self.person[name].extend(values)
         return np.arange(first, first + len(sex), dtype=np.int64)
 
@@ -79,15 +102,18 @@ class Register(People):
         lower = np.searchsorted(np.cumsum(p.minority_shares)[:-1], u, "right")
         return np.where(insecure, lower, plain).astype(np.int64)
 
-    def newcomers(self, n: int, day: int, cls: Ints | None = None
-                  ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
+    def newcomers(
+        self, n: int, day: int, cls: Ints | None = None
+    ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """New offenders; the class decides the share of men."""
         rng, o = self.rng, self.doc["offender"]
         share = self.male[cls] if cls is not None else 0.81
         sex = (rng.random(n) < share).astype(np.int64)
         group = rng.choice(len(self.group_shares), n, p=self.group_shares)
         district = 1 + rng.choice(len(self.district_shares), n, p=self.district_shares)
-        age = np.clip(o["age_log_median"] * np.exp(o["age_log_sigma"] * rng.standard_normal(n)), *o["age_range"])
+        age = np.clip(
+            o["age_log_median"] * np.exp(o["age_log_sigma"] * rng.standard_normal(n)), *o["age_range"]
+        )
         birth = day - (age * 365.25).astype(np.int64) - rng.integers(0, 365, n)
         person = self.add_persons(sex, group, district, birth, self.draw_levels(group, rng))
         return person, self.p.flag_suspect(group), self.p.flag_district(district), sex == 0
@@ -102,15 +128,19 @@ class Register(People):
         same = rng.random(n) < d["same_group"]
         group = np.where(same, a_group, rng.choice(len(self.group_shares), n, p=self.group_shares))
         near = rng.random(n) < d["same_district"]
-        district = np.where(near, self.of("district")[a],
-                            1 + rng.choice(len(self.district_shares), n, p=self.district_shares))  # fmt: skip
+        district = np.where(
+            near, self.of("district")[a], 1 + rng.choice(len(self.district_shares), n, p=self.district_shares)
+        )
         opposite = rng.random(n) < d["opposite_sex"]
         female_kin = rng.random(n) < d["relative_female"]
         sex = np.where(partner, np.where(opposite, 1 - a_sex, a_sex), np.where(female_kin, 0, 1))
         kin = rng.choice(len(d["kin"]), n, p=np.array(d["kin_shares"]))
         gap = np.array(d["kin_age"])[kin]
-        older = np.where(partner, d["partner_age"][0] + d["partner_age"][1] * rng.standard_normal(n),
-                         gap[:, 0] + gap[:, 1] * rng.standard_normal(n))  # fmt: skip
+        older = np.where(
+            partner,
+            d["partner_age"][0] + d["partner_age"][1] * rng.standard_normal(n),
+            gap[:, 0] + gap[:, 1] * rng.standard_normal(n),
+        )
         birth = np.minimum(a_birth - (older * 365.25).astype(np.int64), day - 17 * 365)
         level = self.draw_levels(group, rng)
         person = np.full(n, -1, dtype=np.int64)
@@ -121,8 +151,9 @@ class Register(People):
         cid = self._add_couples(a, person, phase, kin, day, rng)
         return person, cid, level, self.p.flag_victim(self.of("group")[person])
 
-    def _reuse(self, person: Ints, partner: NDArray[np.bool_], sex: NDArray[Any], a: Ints,
-               rng: np.random.Generator) -> None:  # fmt: skip
+    def _reuse(
+        self, person: Ints, partner: NDArray[np.bool_], sex: NDArray[Any], a: Ints, rng: np.random.Generator
+    ) -> None:
         known = self.pair("b")
         if len(known) < 100:
             return
@@ -132,8 +163,9 @@ class Register(People):
         want &= np.abs(self.of("birth")[pick] - self.of("birth")[a]) < 12 * 365
         person[want] = pick[want]
 
-    def _add_couples(self, a: Ints, b: Ints, phase: Ints, kin: NDArray[Any], day: int,
-                     rng: np.random.Generator) -> Ints:  # fmt: skip
+    def _add_couples(
+        self, a: Ints, b: Ints, phase: Ints, kin: NDArray[Any], day: int, rng: np.random.Generator
+    ) -> Ints:
         d = self.doc["other"]
         n = len(a)
         married = rng.random(n) < d["married"]
@@ -142,7 +174,13 @@ class Register(People):
         children = rng.choice(5, n, p=np.array(self.p.doc["couple"]["children"]))
         before = np.where(phase == FAMILIAL, 20 * 365, rng.exponential(900.0, n).astype(np.int64) + 30)
         first = self.couple["a"].n
-        for name, values in (("a", a), ("b", b), ("kin", code), ("start", day - before), ("children", children)):
+        for name, values in (
+            ("a", a),
+            ("b", b),
+            ("kin", code),
+            ("start", day - before),
+            ("children", children),
+        ):
             self.couple[name].extend(values)
         return np.arange(first, first + n, dtype=np.int64)
 
@@ -153,8 +191,9 @@ class Strangers(People):
     def __init__(self, register: Register, rng: np.random.Generator) -> None:
         self.r, self.rng = register, rng
 
-    def newcomers(self, n: int, day: int, cls: Ints | None = None
-                  ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
+    def newcomers(
+        self, n: int, day: int, cls: Ints | None = None
+    ) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """None: whoever takes a slot after T is not in the cohort at T."""
         nobody = np.empty(0, dtype=np.int64)
         return nobody, nobody, nobody, nobody.astype(bool)
@@ -181,17 +220,39 @@ def new_state(p: Parameters, register: Register, scale: float, rng: np.random.Ge
     def reals(n: int, v: float = 0.0) -> Floats:
         return np.full(n, v, dtype=np.float64)
 
-    def daily(n: int, v: float = 0.0) -> NDArray[np.float32]:
+    def daily(n: int, v: float = 0.0) -> Daily:
         return np.full(n, v, dtype=np.float32)
 
     return State(
-        singles=singles, person=ints(slots, -1), cls=np.repeat(np.arange(len(counts)), counts),
-        frailty=reals(slots), sev=ints(slots), s_flag=ints(slots), d_flag=ints(slots),
-        active=np.zeros(slots, dtype=bool), m_person=reals(slots, 1.0), cust_until=ints(slots, -1),
-        court_day=ints(slots, -1), court_kind=ints(slots), court_couple=ints(slots),
-        attention=reals(slots), boost=ints(slots), other=ints(couples, -1), cid=ints(couples, -1),
-        phase=ints(couples), b=daily(couples), e=daily(couples), cap=daily(couples), jump=daily(couples),
-        mix=ints(couples), level=ints(couples), v_level=ints(couples), v_flag=ints(couples),
-        m=daily(couples, 1.0), restr=ints(couples), restr_until=ints(couples, -1), reverse=reals(couples),
+        singles=singles,
+        person=ints(slots, -1),
+        cls=np.repeat(np.arange(len(counts)), counts),
+        frailty=reals(slots),
+        sev=ints(slots),
+        s_flag=ints(slots),
+        d_flag=ints(slots),
+        active=np.zeros(slots, dtype=bool),
+        m_person=reals(slots, 1.0),
+        cust_until=ints(slots, -1),
+        court_day=ints(slots, -1),
+        court_kind=ints(slots),
+        court_couple=ints(slots),
+        attention=reals(slots),
+        boost=ints(slots),
+        other=ints(couples, -1),
+        cid=ints(couples, -1),
+        phase=ints(couples),
+        b=daily(couples),
+        e=daily(couples),
+        cap=daily(couples),
+        jump=daily(couples),
+        mix=ints(couples),
+        level=ints(couples),
+        v_level=ints(couples),
+        v_flag=ints(couples),
+        m=daily(couples, 1.0),
+        restr=ints(couples),
+        restr_until=ints(couples, -1),
+        reverse=reals(couples),
         counter=reals(couples),
-    )  # fmt: skip
+    )

@@ -1,4 +1,4 @@
-"""Where events take place and people live, and the nominal records with their faults: person, alias, address, residence, team."""
+"""Where events take place and people live; the nominal records with their faults: person, alias, address, team."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EPOCH = date(1970, 1, 1)
 
 
 class Places:
-    """Addresses by number: 4 x person + 0 (home), + 1 (after a move), + 2 (given for a second record), 4 x k + 3 public."""
+    """Addresses by number: 4 x person, + 1 after a move, + 2 given for a second record; 4 x k + 3 is public."""
 
     def __init__(self, stage: Stage) -> None:
         r, rng = stage.register, stage.rng("places")
@@ -67,7 +67,9 @@ def responses(stage: Stage, n: int) -> Ints:
     return pick(stage.rng("response"), list(shares.values()), n)
 
 
-def write_people(stage: Stage, nominals: Nominals, places: Places, used_places: Ints, deaths: tuple[Ints, Ints]) -> pl.DataFrame:
+def write_people(
+    stage: Stage, nominals: Nominals, places: Places, used_places: Ints, deaths: tuple[Ints, Ints]
+) -> pl.DataFrame:
     """Write person, alias, address, residence, team; returns clusters (person_id, true_person)."""
     nominals.grow()
     truth = np.flatnonzero(nominals.used)
@@ -90,17 +92,18 @@ def write_people(stage: Stage, nominals: Nominals, places: Places, used_places: 
     dead[deaths[0]] = deaths[1]
     died = dead[owner[number]]
     frame = person.with_columns(
-        address_id=ids("A", address), deceased_on=times(np.where(died > stage.end_at, NAT, died)),
+        address_id=stage.address_ids(address),
+        deceased_on=times(np.where(died > stage.end_at, NAT, died)),
         recorded_at=times(np.minimum(seen, stage.end_at)),
-    )  # fmt: skip
+    )
     stage.put("person", frame)
     stage.put("alias", alias)
     _residences(stage, nominals, places, number, owner[number], extra, new_address, seen)
     _address_table(stage, places, np.concatenate([used_places, address]), owner[number])
     _team_table(stage)
-    return pl.DataFrame({"person_id": ids("P", nominals.label(number)), "true_person": ids("T", owner[number])}).sort(
-        "person_id"
-    )
+    return pl.DataFrame(
+        {"person_id": ids("P", nominals.label(number)), "true_person": ids("T", owner[number])}
+    ).sort("person_id")
 
 
 def _names(stage: Stage, truth: Ints) -> dict[str, np.ndarray]:
@@ -123,13 +126,14 @@ def _names(stage: Stage, truth: Ints) -> dict[str, np.ndarray]:
     return {"given": given, "family": last, "birth": birth, "male": male}
 
 
-def _namesakes(stage: Stage, rng: np.random.Generator, given: np.ndarray, last: np.ndarray, birth: Ints,
-               male: Bools) -> None:  # fmt: skip
+def _namesakes(
+    stage: Stage, rng: np.random.Generator, given: np.ndarray, last: np.ndarray, birth: Ints, male: Bools
+) -> None:
     """Bring the share of distinct persons who share name and year of birth with another to the parameter."""
     want = stage.register.doc["records"]["same_name_and_year"]
     year = np.floor(birth / 365.2425).astype(np.int64)
     key = pl.DataFrame({"g": pl.Series(given, dtype=pl.Utf8), "l": pl.Series(last, dtype=pl.Utf8), "y": year})
-    natural = float(key.is_duplicated().mean() or 0.0) if len(key) else 0.0
+    natural = int(key.is_duplicated().sum()) / max(1, len(key))
     pairs = int(max(0.0, want - natural) * len(given) / 2)
     order = rng.permutation(len(given))
     order = np.concatenate([order[male[order]], order[~male[order]]])
@@ -160,8 +164,15 @@ def _typo(text: str, rng: np.random.Generator) -> str:
     return text[:i] + "abcdefghijklmnoprstuvwy"[int(rng.integers(0, 23))] + text[i + 1 :]
 
 
-def _records(stage: Stage, nominals: Nominals, number: Ints, owner: Ints, who: Ints, extra: Bools,
-             names: dict[str, np.ndarray]) -> tuple[pl.DataFrame, pl.DataFrame]:  # fmt: skip
+def _records(
+    stage: Stage,
+    nominals: Nominals,
+    number: Ints,
+    owner: Ints,
+    who: Ints,
+    extra: Bools,
+    names: dict[str, np.ndarray],
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     doc, rng, r = stage.register.doc, stage.rng("nominal records"), stage.register
     rec = doc["records"]
     n = len(number)
@@ -173,8 +184,13 @@ def _records(stage: Stage, nominals: Nominals, number: Ints, owner: Ints, who: I
     swap = extra & (born.dt.day() <= 12).to_numpy() & (rng.random(n) < rec["day_month_swapped"] / 0.36)
     shift = np.where(extra & (rng.random(n) < rec["year_off"]), rng.choice([-1, 1], n), 0)
     day, month = born.dt.day().to_numpy(), born.dt.month().to_numpy()
-    parts = pl.DataFrame({"y": born.dt.year() + pl.Series(shift), "m": np.where(swap, day, month),
-                          "d": np.minimum(np.where(swap, month, day), np.where(shift != 0, 28, 31))})  # fmt: skip
+    parts = pl.DataFrame(
+        {
+            "y": born.dt.year() + pl.Series(shift),
+            "m": np.where(swap, day, month),
+            "d": np.minimum(np.where(swap, month, day), np.where(shift != 0, 28, 31)),
+        }
+    )
     born = parts.select(pl.date("y", "m", "d")).to_series()
     male = names["male"][who]
     sex = np.where(rng.random(n) < rec["sex_unknown"], 2, male.astype(np.int64))
@@ -182,20 +198,33 @@ def _records(stage: Stage, nominals: Nominals, number: Ints, owner: Ints, who: I
     own, seen = _ethnicity(doc["groups"], rng, group, owner)
     hidden = rng.random(len(nominals.count)) < rec["no_processing"]
     shielded = rng.random(len(nominals.count)) < rec["named_users"]
-    frame = pl.DataFrame({
-        "person_id": ids("P", nominals.label(number)), "family_name": pl.Series(family, dtype=pl.Utf8),
-        "given_names": pl.Series(given, dtype=pl.Utf8),
-        "date_of_birth": pl.select(pl.when(~pl.Series(gone)).then(born)).to_series(),
-        "sex": words(("F", "M", "U"), sex), "ethnicity_self": own, "ethnicity_observed": seen,
-        "no_processing": pl.Series(hidden[owner]),
-        "access": words(("normal", "named_users"), shielded[owner].astype(np.int64)),
-        "review_due": times(midnights(np.full(n, stage.end_at) + exponential(rng, 900 * DAY, n))),
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "person_id": ids("P", nominals.label(number)),
+            "family_name": pl.Series(family, dtype=pl.Utf8),
+            "given_names": pl.Series(given, dtype=pl.Utf8),
+            "date_of_birth": pl.select(pl.when(~pl.Series(gone)).then(born)).to_series(),
+            "sex": words(("F", "M", "U"), sex),
+            "ethnicity_self": own,
+            "ethnicity_observed": seen,
+            "no_processing": pl.Series(hidden[owner]),
+            "access": words(("normal", "named_users"), shielded[owner].astype(np.int64)),
+            "review_due": times(midnights(np.full(n, stage.end_at) + exponential(rng, 900 * DAY, n))),
+        }
+    )
     return frame, alias
 
 
-def _spoil_names(stage: Stage, rng: np.random.Generator, nominals: Nominals, number: Ints, extra: Bools,
-                 given: np.ndarray, family: np.ndarray, birth: Ints) -> pl.DataFrame:  # fmt: skip
+def _spoil_names(
+    stage: Stage,
+    rng: np.random.Generator,
+    nominals: Nominals,
+    number: Ints,
+    extra: Bools,
+    given: np.ndarray,
+    family: np.ndarray,
+    birth: Ints,
+) -> pl.DataFrame:
     """Nicknames, aliases, typing errors and swapped names on second and further records; aliases go to their table."""
     rec, doc = stage.register.doc["records"], read_data("simulate/names.toml")
     nick, pool = doc["nickname"], doc["family"]
@@ -218,10 +247,14 @@ def _spoil_names(stage: Stage, rng: np.random.Generator, nominals: Nominals, num
             given[i], family[i] = family[i], given[i]
     columns: list[list] = [list(c) for c in zip(*rows, strict=True)] if rows else [[], [], [], []]
     born = pl.Series(columns[3], dtype=pl.Int32).cast(pl.Date)
-    return pl.DataFrame({
-        "person_id": ids("P", np.array(columns[0], dtype=np.int64)), "family_name": pl.Series(columns[1], dtype=pl.Utf8),
-        "given_names": pl.Series(columns[2], dtype=pl.Utf8), "date_of_birth": born,
-    })  # fmt: skip
+    return pl.DataFrame(
+        {
+            "person_id": ids("P", np.array(columns[0], dtype=np.int64)),
+            "family_name": pl.Series(columns[1], dtype=pl.Utf8),
+            "given_names": pl.Series(columns[2], dtype=pl.Utf8),
+            "date_of_birth": born,
+        }
+    )
 
 
 def _ethnicity(doc: dict, rng: np.random.Generator, group: Ints, owner: Ints) -> tuple[pl.Series, pl.Series]:
@@ -240,11 +273,17 @@ def _ethnicity(doc: dict, rng: np.random.Generator, group: Ints, owner: Ints) ->
         look = pick(rng, doc["observed_weights"][g], len(here))
         seen[here] = np.array([seen_codes.index(c) for c in doc["observed"][g]])[look]
     v = rng.random(n)
-    own = np.where(v < doc["self_missing"], -1, np.where(v < doc["self_missing"] + doc["self_not_stated"], 0, own))
+    own = np.where(
+        v < doc["self_missing"], -1, np.where(v < doc["self_missing"] + doc["self_not_stated"], 0, own)
+    )
     wrong = rng.random(n) < doc["observed_error"]
     seen = np.where(wrong, rng.integers(2, 8, n), seen)
     v = rng.random(n)
-    seen = np.where(v < doc["observed_missing"], -1, np.where(v < doc["observed_missing"] + doc["observed_unknown"], 0, seen))
+    seen = np.where(
+        v < doc["observed_missing"],
+        -1,
+        np.where(v < doc["observed_missing"] + doc["observed_unknown"], 0, seen),
+    )
     return words(codes, own), words(seen_codes, seen)
 
 
@@ -255,8 +294,16 @@ def _addresses_of(stage: Stage, places: Places, owner: Ints, extra: Bools) -> tu
     return np.where(new, owner * 4 + OTHER_HOME, place), new
 
 
-def _residences(stage: Stage, nominals: Nominals, places: Places, number: Ints, owner: Ints, extra: Bools, new: Bools,
-                seen: Ints) -> None:  # fmt: skip
+def _residences(
+    stage: Stage,
+    nominals: Nominals,
+    places: Places,
+    number: Ints,
+    owner: Ints,
+    extra: Bools,
+    new: Bools,
+    seen: Ints,
+) -> None:
     """Where each person lived and when, under his first record; second records carry their own address."""
     rng = stage.rng("residence")
     first = np.flatnonzero(~extra)
@@ -273,40 +320,77 @@ def _residences(stage: Stage, nominals: Nominals, places: Places, number: Ints, 
     address = np.concatenate([place, who[late] * 4 + MOVED, owner[other] * 4 + OTHER_HOME])
     start = midnights(np.concatenate([began, moved[late], began_other]))
     end = np.concatenate([np.where(moved == NAT, NAT, moved), np.full(len(late) + len(other), NAT)])
-    stage.put("residence", pl.DataFrame({
-        "person_id": ids("P", person), "address_id": ids("A", address), "started_on": times(start),
-        "ended_on": times(midnights(end)), "recorded_at": times(start),
-    }).filter(pl.Series(start <= stage.end_at)))  # fmt: skip
+    stage.put(
+        "residence",
+        pl.DataFrame(
+            {
+                "person_id": ids("P", person),
+                "address_id": stage.address_ids(address),
+                "started_on": times(start),
+                "ended_on": times(midnights(end)),
+                "recorded_at": times(start),
+            }
+        ).filter(pl.Series(start <= stage.end_at)),
+    )
 
 
 def _address_table(stage: Stage, places: Places, used: Ints, owner: Ints) -> None:
     rng, doc = stage.rng("address table"), read_data("simulate/names.toml")
-    moved = owner[(owner < len(places.home)) & (places.moved_at[np.minimum(owner, len(places.home) - 1)] != NAT)]
+    moved = owner[
+        (owner < len(places.home)) & (places.moved_at[np.minimum(owner, len(places.home) - 1)] != NAT)
+    ]
     number = np.unique(np.concatenate([used, moved * 4 + MOVED]))
     n = len(number)
     kind = number % 4
     who = number // 4
     r = stage.register
     limit = np.minimum(who, len(places.home) - 1)
-    district = np.where(kind == PUBLIC, who % 8 + 1,
-                        np.where(kind == MOVED, places.moved_to[limit],
-                                 r.of("district")[np.minimum(who, r.person["sex"].n - 1)])).astype(np.int64)  # fmt: skip
+    district = np.where(
+        kind == PUBLIC,
+        who % 8 + 1,
+        np.where(
+            kind == MOVED, places.moved_to[limit], r.of("district")[np.minimum(who, r.person["sex"].n - 1)]
+        ),
+    ).astype(np.int64)
     streets = np.array([f"{s} {k}" for s in doc["street"] for k in doc["street_kind"]], dtype=object)
     house = rng.integers(1, 180, n)
     street = streets[rng.integers(0, len(streets), n)]
     area = rng.integers(1, 60, n)
-    stage.put("address", pl.DataFrame({
-        "address_id": ids("A", number), "line": pl.Series([f"{h} {s}" for h, s in zip(house, street, strict=True)], dtype=pl.Utf8),
-        "postcode": pl.Series([f"ZZ{d} {a % 10}{chr(65 + a % 23)}{chr(65 + h % 23)}" for d, a, h in zip(district, area, house, strict=True)], dtype=pl.Utf8),
-        "lsoa": pl.Series([f"Z{d:02d}{a:03d}" for d, a in zip(district, area, strict=True)], dtype=pl.Utf8),
-        "district": words([f"D{i}" for i in range(9)], district),
-        "beat": pl.Series([f"D{d}B{a % 9 + 1}" for d, a in zip(district, area, strict=True)], dtype=pl.Utf8),
-        "kind": words(("dwelling", "public", "licensed", "work"), np.where(kind == PUBLIC, 1 + rng.integers(0, 3, n), 0)),
-        "latitude": pl.Series([None] * n, dtype=pl.Float64), "longitude": pl.Series([None] * n, dtype=pl.Float64),
-    }))  # fmt: skip
+    stage.put(
+        "address",
+        pl.DataFrame(
+            {
+                "address_id": stage.address_ids(number),
+                "line": pl.Series([f"{h} {s}" for h, s in zip(house, street, strict=True)], dtype=pl.Utf8),
+                "postcode": pl.Series(
+                    [
+                        f"ZZ{d} {a % 10}{chr(65 + a % 23)}{chr(65 + h % 23)}"
+                        for d, a, h in zip(district, area, house, strict=True)
+                    ],
+                    dtype=pl.Utf8,
+                ),
+                "lsoa": pl.Series(
+                    [f"Z{d:02d}{a:03d}" for d, a in zip(district, area, strict=True)], dtype=pl.Utf8
+                ),
+                "district": words([f"D{i}" for i in range(9)], district),
+                "beat": pl.Series(
+                    [f"D{d}B{a % 9 + 1}" for d, a in zip(district, area, strict=True)], dtype=pl.Utf8
+                ),
+                "kind": words(
+                    ("dwelling", "public", "licensed", "work"),
+                    np.where(kind == PUBLIC, 1 + rng.integers(0, 3, n), 0),
+                ),
+                "latitude": pl.Series([None] * n, dtype=pl.Float64),
+                "longitude": pl.Series([None] * n, dtype=pl.Float64),
+            }
+        ),
+    )
 
 
 def _team_table(stage: Stage) -> None:
     places = stage.register.doc["districts"]["names"]
     codes = [f"D{i + 1}" for i in range(len(places))]
-    stage.put("team", pl.DataFrame({"team_id": codes, "name": [f"{p} proactive team" for p in places], "district": codes}))
+    stage.put(
+        "team",
+        pl.DataFrame({"team_id": codes, "name": [f"{p} proactive team" for p in places], "district": codes}),
+    )

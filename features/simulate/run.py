@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import polars as pl
 
 from features.errors import InputError
 from features.simulate.care_rows import write_care, write_relationships
-from features.simulate.engine import Engine, Log, State
+from features.simulate.engine import Engine
 from features.simulate.event_rows import Written, write_assessments, write_calls, write_events
 from features.simulate.freeze import VERSION, code_hash
 from features.simulate.happenings import NO, Happenings, cut_to_volume, domestic, other_offending
@@ -25,7 +24,8 @@ from features.simulate.nominals import Nominals
 from features.simulate.parameters import SEVERITIES, WORLDS, Ints, Parameters
 from features.simulate.people import Register, new_state
 from features.simulate.people_rows import Places, responses, write_people
-from features.simulate.stage import DAY, Bools, Stage, ids
+from features.simulate.stage import Bools, Stage, ids
+from features.simulate.state import Log, State
 
 LAST = date(2025, 12, 31)
 MOST_YEARS, MOST_EVENTS = 20, 400_000
@@ -43,8 +43,15 @@ class Run:
     kept: Bools
 
 
-def simulate(out: Path, events_per_year: int, years: int, seed: int, world: str = "base",
-             oracle: Sequence[str] = (), progress: Progress | None = None) -> dict[str, Any]:  # fmt: skip
+def simulate(
+    out: Path,
+    events_per_year: int,
+    years: int,
+    seed: int,
+    world: str = "base",
+    oracle: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
     """Write a force that never was: OUT/extract (every table of the contract) and OUT/truth.
 
     ``events_per_year`` is the number of recorded domestic events (crimes and non-crime incidents) a year; others come
@@ -84,18 +91,25 @@ def oracle_date(text: str, first: date, last: date) -> date:
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
-        raise InputError(f"'{text}' is not a date", where="--oracle",
-                         cure="write YYYY-MM-DD; the oracle looks from 06:00 London time of that day") from None  # fmt: skip
+        raise InputError(
+            f"'{text}' is not a date",
+            where="--oracle",
+            cure="write YYYY-MM-DD; the oracle looks from 06:00 London time of that day",
+        ) from None
     if not first < day <= last:
-        raise InputError(f"oracle date {text} lies outside the extract", where="--oracle",
-                         cure=f"choose a date after {first} and not after {last}")  # fmt: skip
+        raise InputError(
+            f"oracle date {text} lies outside the extract",
+            where="--oracle",
+            cure=f"choose a date after {first} and not after {last}",
+        )
     return day
 
 
 def _validate(events_per_year: int, years: int, seed: int, world: str) -> None:
     if not 50 <= events_per_year <= MOST_EVENTS:
-        raise InputError(f"{events_per_year} events a year", where="--events-per-year",
-                         cure=f"from 50 to {MOST_EVENTS:,}")  # fmt: skip
+        raise InputError(
+            f"{events_per_year} events a year", where="--events-per-year", cure=f"from 50 to {MOST_EVENTS:,}"
+        )
     if not 1 <= years <= MOST_YEARS:
         raise InputError(f"{years} years", where="--years", cure=f"from 1 to {MOST_YEARS}")
     if seed < 0:
@@ -104,8 +118,15 @@ def _validate(events_per_year: int, years: int, seed: int, world: str) -> None:
         raise InputError(f"unknown world '{world}'", where="--world", cure=f"one of {', '.join(WORLDS)}")
 
 
-def _run(events_per_year: int, years: int, seed: int, world: str, first: date, wanted: dict[str, date],
-         say: Progress) -> Run:  # fmt: skip
+def _run(
+    events_per_year: int,
+    years: int,
+    seed: int,
+    world: str,
+    first: date,
+    wanted: dict[str, date],
+    say: Progress,
+) -> Run:
     """Simulate a few more households than needed and keep enough; larger again if chance fell short."""
     p = Parameters(world)
     margin = float(p.doc["volume"]["margin"]) * (1.0 + 6.0 / np.sqrt(events_per_year * years))
@@ -119,8 +140,9 @@ def _run(events_per_year: int, years: int, seed: int, world: str, first: date, w
     raise RuntimeError("the mechanism does not yield the volume asked for")
 
 
-def _mechanism(p: Parameters, volume: float, seed: int, first: date, wanted: dict[str, date], say: Progress
-               ) -> tuple[Stage, State, dict[str, tuple[int, State]]]:  # fmt: skip
+def _mechanism(
+    p: Parameters, volume: float, seed: int, first: date, wanted: dict[str, date], say: Progress
+) -> tuple[Stage, State, dict[str, tuple[int, State]]]:
     zero = first - timedelta(days=int(p.doc["clock"]["burn_in_days"]))
     register = Register(p, np.random.default_rng([seed, 1]))
     rng = np.random.default_rng([seed, 2])
@@ -208,21 +230,30 @@ def _truth_offenders(run: Run, offender: dict[str, Ints], cls_of: Ints) -> pl.Da
     n = stage.register.person["sex"].n
     true = np.bincount(log["person"][inside], minlength=n)
     seen = np.bincount(log["person"][inside & log["reported"]], minlength=n)
-    grave = np.bincount(log["person"][inside], weights=p.serious[log["kind"][inside]].astype(float), minlength=n)
+    grave = np.bincount(
+        log["person"][inside], weights=p.serious[log["kind"][inside]].astype(float), minlength=n
+    )
     keep = run.kept[offender["slot"]] & (true[offender["person"]] > 0)
     who = offender["person"][keep]
     severity = np.array([*SEVERITIES, *["escalator"] * p.levels], dtype=object)
-    return pl.DataFrame({
-        "true_person": ids("T", who), "class": pl.Series(np.array(p.class_names, dtype=object)[offender["cls"][keep]], dtype=pl.Utf8),
-        "frailty": offender["frailty"][keep],
-        "rate_per_year": p.rate[offender["cls"][keep]] * offender["frailty"][keep],
-        "severity": pl.Series(severity[offender["sev"][keep]], dtype=pl.Utf8), "entered_day": offender["day"][keep],
-        "true_events": true[who], "reported_events": seen[who], "true_serious_events": grave[who].astype(np.int64),
-    }).sort("true_person")  # fmt: skip
+    return pl.DataFrame(
+        {
+            "true_person": ids("T", who),
+            "class": pl.Series(np.array(p.class_names, dtype=object)[offender["cls"][keep]], dtype=pl.Utf8),
+            "frailty": offender["frailty"][keep],
+            "rate_per_year": p.rate[offender["cls"][keep]] * offender["frailty"][keep],
+            "severity": pl.Series(severity[offender["sev"][keep]], dtype=pl.Utf8),
+            "entered_day": offender["day"][keep],
+            "true_events": true[who],
+            "reported_events": seen[who],
+            "true_serious_events": grave[who].astype(np.int64),
+        }
+    ).sort("true_person")
 
 
-def _save(folder: Path, run: Run, nominals: Nominals, written: Written, events_per_year: int, years: int, world: str
-          ) -> dict[str, Any]:  # fmt: skip
+def _save(
+    folder: Path, run: Run, nominals: Nominals, written: Written, events_per_year: int, years: int, world: str
+) -> dict[str, Any]:
     stage = run.stage
     extract, truth = folder / "extract", folder / "truth"
     for path in (extract, truth):
@@ -240,27 +271,48 @@ def _save(folder: Path, run: Run, nominals: Nominals, written: Written, events_p
     e = written.events
     da = int(((e.domestic == 0) & (e.recorded >= stage.start_at)).sum())
     about = {
-        "nature": "simulated", "made_by": VERSION, "seed": stage.seed, "world": world, "years": years,
-        "events_per_year": events_per_year, "from": str(stage.start), "to": str(stage.last), "hash": code_hash(),
-    }  # fmt: skip
+        "nature": "simulated",
+        "made_by": VERSION,
+        "seed": stage.seed,
+        "world": world,
+        "years": years,
+        "events_per_year": events_per_year,
+        "from": str(stage.start),
+        "to": str(stage.last),
+        "hash": code_hash(),
+    }
     (extract / "extract.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     return {
-        **about, "extract": str(extract), "truth": str(truth), "rows": {k: len(v) for k, v in sorted(tables.items())},
-        "domestic_events": da, "domestic_events_per_year": round(da / years, 1),
-        "true_persons": int(nominals.used.sum()), "households_kept": round(float(run.kept.mean()), 4),
-    }  # fmt: skip
+        **about,
+        "extract": str(extract),
+        "truth": str(truth),
+        "rows": {k: len(v) for k, v in sorted(tables.items())},
+        "domestic_events": da,
+        "domestic_events_per_year": round(da / years, 1),
+        "true_persons": int(nominals.used.sum()),
+        "households_kept": round(float(run.kept.mean()), 4),
+    }
 
 
 def _unreported(stage: Stage, run: Run) -> pl.DataFrame:
-    """Per year and offence: how many events there were in the kept households and how many were recorded."""
+    """Per year and offence: how many events there were in the households kept, and how many were recorded."""
     log = stage.log.table("event")
     mine = run.kept[log["slot"]] & (log["day"] >= (stage.start - stage.first_day).days)
-    year = np.array([(stage.first_day + timedelta(days=int(d))).year for d in range(int(log["day"].max()) + 1)])
-    frame = pl.DataFrame({
-        "year": year[log["day"][mine]], "offence": pl.Series(np.array(stage.p.keys, dtype=object)[log["kind"][mine]], dtype=pl.Utf8),
-        "reported": log["reported"][mine],
-    })  # fmt: skip
-    return frame.group_by("year", "offence").agg(true=pl.len(), recorded=pl.col("reported").sum()).sort("year", "offence")
+    year = np.array(
+        [(stage.first_day + timedelta(days=int(d))).year for d in range(int(log["day"].max()) + 1)]
+    )
+    frame = pl.DataFrame(
+        {
+            "year": year[log["day"][mine]],
+            "offence": pl.Series(np.array(stage.p.keys, dtype=object)[log["kind"][mine]], dtype=pl.Utf8),
+            "reported": log["reported"][mine],
+        }
+    )
+    return (
+        frame.group_by("year", "offence")
+        .agg(true=pl.len(), recorded=pl.col("reported").sum())
+        .sort("year", "offence")
+    )
 
 
-__all__ = ["DAY", "Run", "hashlib", "simulate"]
+__all__ = ["Run", "simulate"]

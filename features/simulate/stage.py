@@ -12,9 +12,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from features.simulate.engine import Log
 from features.simulate.parameters import Floats, Ints, OffenceKind, Parameters, offence_kinds, read_data
 from features.simulate.people import Register
+from features.simulate.state import Log
 
 NAT = np.iinfo(np.int64).min
 DAY, HOUR = 86_400, 3_600
@@ -46,13 +46,26 @@ class Stage:
     def __post_init__(self) -> None:
         days = (self.last - self.first_day).days + 2
         self.base: Ints = np.array([morning(self.first_day + timedelta(days=i)) for i in range(days)])
-        self.start_at = int(datetime(self.start.year, self.start.month, self.start.day, tzinfo=LONDON).timestamp())
+        self.start_at = int(
+            datetime(self.start.year, self.start.month, self.start.day, tzinfo=LONDON).timestamp()
+        )
         after = self.last + timedelta(days=1)
+        self.steps = {
+            k: int(self.rng(k).integers(10_000_000, PRIME - 1)) for k in ("person ids", "address ids")
+        }
         self.end_at = int(datetime(after.year, after.month, after.day, tzinfo=LONDON).timestamp()) - 1
 
     def rng(self, name: str) -> np.random.Generator:
         """A stream of its own for each purpose, so that one table's draws never move another's."""
         return np.random.default_rng([self.seed, 1000, zlib.crc32(name.encode())])
+
+    def person_ids(self, records: Ints) -> Ints:
+        """Printed numbers of nominal records."""
+        return scrambled(records, self.steps["person ids"])
+
+    def address_ids(self, places: Ints) -> pl.Series:
+        """Identifiers of addresses."""
+        return ids("A", scrambled(places, self.steps["address ids"]))
 
     def clock(self, day: Ints, rng: np.random.Generator) -> Ints:
         """A moment of each day (06:00 to 06:00 London), busiest in the evening, in UTC seconds."""
@@ -95,6 +108,14 @@ def ids(prefix: str, numbers: Ints) -> pl.Series:
     s = pl.Series(np.asarray(numbers, dtype=np.int64))
     text = pl.concat_str([pl.lit(prefix), s.cast(pl.Utf8).str.zfill(8)])
     return pl.select(pl.when(s >= 0).then(text)).to_series()
+
+
+PRIME = 99_999_989
+
+
+def scrambled(numbers: Ints, step: int) -> Ints:
+    """A one-to-one scramble of numbers below PRIME; -1 stays. What belongs together is not neighbouring any more."""
+    return np.where(numbers >= 0, (np.asarray(numbers) + 1) * step % PRIME, -1)
 
 
 def words(choices: list[str] | tuple[str, ...], index: Ints) -> pl.Series:
