@@ -53,7 +53,7 @@ def shape_of(column: Column) -> str:
         return "age"
     if f.aggregate in ("days_since", "days_first"):
         return "recency"
-    if f.aggregate == "last":
+    if f.aggregate == "last" and f.unit == "grade":
         return "grade"
     if f.aggregate == "any" or f.formula == "at_least":
         return "flag"

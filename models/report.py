@@ -175,15 +175,12 @@ def coefficients(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
         check = checks.get(term.name)
         if value == 0.0 and (check is None or check["agrees"]):
             continue
-        verdict = (
-            "none declared"
-            if check is None
-            else ("as declared" if check["agrees"] else "data disagree: held")
-        )
+        verdict = "none declared"
+        if check is not None:
+            verdict = "as declared" if check["agrees"] else "data disagree"
+        text = ("nothing recorded: " if term.kind == "missing" else "") + texts[term.column]
         free = check["free"] if check else None
-        rows.append(
-            {"term": term.name, "text": texts[term.column], "coef": value, "free": free, "verdict": verdict}
-        )
+        rows.append({"term": term.name, "text": text, "coef": value, "free": free, "verdict": verdict})
     return sorted(rows, key=lambda r: (-abs(r["coef"]), r["term"]))
 
 

@@ -25,10 +25,15 @@ def _client(home: Path) -> Any:
     """An MLflow client on the home's own store; the first call creates the store."""
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     import mlflow
 
+    for name in (
+        "alembic",
+        "mlflow",
+        "mlflow.store.db.utils",
+    ):  # after the import, which sets levels of its own
+        logging.getLogger(name).setLevel(logging.WARNING)
     home.mkdir(parents=True, exist_ok=True)
     try:
         return mlflow.MlflowClient(tracking_uri=f"sqlite:///{(home / 'mlflow.db').resolve()}")

@@ -21,7 +21,7 @@ from features.ingest import ingest
 from features.records import Records
 from models import compare, logistic, settings, store
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
-from models.evaluate import evaluate
+from models.evaluate import choose_dates, evaluate, oracle_files
 from models.report import shap_gap, write_report
 from models.scorer import Scorer
 
@@ -442,3 +442,24 @@ def test_an_interrupted_run_takes_up_cached_dates(raw: dict[str, pl.DataFrame], 
     assert list((tmp_path / "cache").glob("*.parquet"))
     assert not list((tmp_path / "cache").glob("*.half"))
     assert Source(records, tmp_path / "cache").frame_at(t).equals(fresh)
+
+
+def test_one_date_is_filled_up_with_months_that_are_out_of_sample(records: Records) -> None:
+    complete = parse_as_of("2023-10-02")
+    asked = [parse_as_of("2023-05-01")]
+    dates = choose_dates(records, asked, parse_as_of("2023-04-15"), complete, set())
+    assert dates == [parse_as_of(f"2023-{m:02d}-01") for m in (5, 6, 7, 8, 9, 10)]
+    late = choose_dates(records, [parse_as_of("2023-09-15")], parse_as_of("2023-07-20"), complete, set())
+    assert late == [parse_as_of(d) for d in ("2023-08-01", "2023-09-01", "2023-09-15", "2023-10-01")]
+    newest = choose_dates(records, [], parse_as_of("2024-12-31"), complete, set())
+    assert newest == dates
+    future = parse_as_of("2024-12-01")
+    assert choose_dates(records, [future, *asked], future, complete, {future}) == [future, *asked]
+
+
+def test_oracle_files_are_known_by_the_moment_they_spell(tmp_path: Path) -> None:
+    pl.DataFrame({"person_id": ["a"]}).write_parquet(tmp_path / "oracle_2024-10-01.parquet")
+    assert list(oracle_files(tmp_path)) == [datetime(2024, 10, 1, 5, tzinfo=UTC)]
+    assert oracle_files(None) == {}
+    with pytest.raises(InputError, match="no folder"):
+        oracle_files(tmp_path / "nowhere")
