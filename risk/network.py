@@ -96,10 +96,12 @@ class Network:
         """The person in the middle, the others on a ring (two rings when there are many)."""
         order = self._order()
         rings = [order[:1], order[1:]] if len(order) <= 13 else [order[:1], order[1:9], order[9:]]
-        shells = nx.shell_layout(self.graph, nlist=[ring for ring in rings if ring], rotate=math.pi / 9)
+        rings = [ring for ring in rings if ring]
+        wide = len(rings) / max(len(rings) - 1, 1)  # the outermost ring at the edge of the picture
+        shells = nx.shell_layout(self.graph, nlist=rings, rotate=math.pi / 9, scale=wide)
         return {
             node: (
-                WIDTH / 2 + shells[node][0] * (WIDTH / 2 - 80),
+                WIDTH / 2 + shells[node][0] * (WIDTH / 2 - 104),
                 self._height / 2 + shells[node][1] * (self._height / 2 - 34),
             )
             for node in order

@@ -64,7 +64,7 @@ def publish(home: Home, t: datetime) -> PublishedList:
     facts = inputs | {
         "list_id": list_id,
         "nature": load.nature,
-        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "published_at": datetime.now(UTC).isoformat(timespec="microseconds"),
         "data_until": _data_until(load),
         "horizon_days": doc.get("horizon_days", 365),
         "previous": previous

@@ -270,6 +270,8 @@ def _counted(
         return f"{amount(float(value))} {one if value == 1 else many}" if value else f"no {many}"
 
     here = values[strongest.name]
+    if not feature.windows:
+        return number(here)
     said = f"{number(here)} {window_phrase(strongest.window)}"
     if strongest.window is None or not here or not up:
         return said
