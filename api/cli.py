@@ -6,19 +6,17 @@ may stand before or after the command's name. Exit code 0: done; 2: the input is
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-import traceback
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from features.errors import DoorstepError, InputError
+from api.console import DEFAULT_HOME, OPTIONS, as_json, lines, log_fault, note, progress, say, tell, write
+from features.errors import DoorstepError
 
 if TYPE_CHECKING:
     from features.home import Home
@@ -29,7 +27,6 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
-DEFAULT_HOME = Path("doorstep-home")
 OUR_FAULT, BAD_INPUT = 1, 2
 
 app = typer.Typer(
@@ -88,16 +85,6 @@ class World(StrEnum):
     list_drives_recording = "list_drives_recording"
 
 
-class _Options:
-    """The two global options, wherever on the line they stood."""
-
-    home: Path = DEFAULT_HOME
-    json: bool = False
-
-
-OPTIONS = _Options()
-
-
 @app.callback()
 def _global(home: HomeOption = None, json: JsonOption = False) -> None:
     _take(home, json)
@@ -119,39 +106,6 @@ def _moment(text: str) -> datetime:
     from features.clocks import parse_as_of
 
     return parse_as_of(text)
-
-
-def _say(answer: Mapping[str, Any], words: str) -> None:
-    """The answer of a command: JSON for machines, words for people."""
-    typer.echo(_as_json(answer) if OPTIONS.json else words)
-
-
-def _note(words: str) -> None:
-    """Progress, on standard error, for people only."""
-    if not OPTIONS.json:
-        typer.echo(words, err=True)
-
-
-def _progress(stage: str, done: int, of: int) -> None:
-    """A long step's progress: one line on a terminal, its end elsewhere."""
-    if OPTIONS.json:
-        return
-    if sys.stderr.isatty():
-        typer.echo(f"\r{stage}: {done} of {of}" + ("\n" if done == of else ""), nl=False, err=True)
-    elif done == of:
-        typer.echo(f"{stage}: {of} done", err=True)
-
-
-def _as_json(answer: Any) -> str:
-    return json.dumps(answer, ensure_ascii=False, indent=1, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
-    if isinstance(value, Path):
-        return str(value)
-    return value.item() if hasattr(value, "item") else str(value)
 
 
 # --- commands ----------------------------------------------------------------------------------------------
@@ -179,7 +133,7 @@ def simulate(
     summary = make(
         out, events_per_year=events_per_year, years=years, seed=seed, world=world.value, oracle=oracle or ()
     )
-    _say(summary, f"Extract in {out / 'extract'}, truth in {out / 'truth'}.\n" + _lines(summary))
+    say(summary, f"Extract in {out / 'extract'}, truth in {out / 'truth'}.\n" + lines(summary))
 
 
 @app.command()
@@ -189,7 +143,7 @@ def check(extract: Extract, home: HomeOption = None, json: JsonOption = False) -
     from features.extract import check as examine
 
     report = examine(extract)
-    _say(report.to_dict(), report.render())
+    say(report.to_dict(), report.render())
     raise typer.Exit(report.exit_code)
 
 
@@ -200,7 +154,7 @@ def ingest(extract: Extract, home: HomeOption = None, json: JsonOption = False) 
     from features.ingest import ingest as load
 
     report = load(extract, _home())
-    _say(report.to_dict(), report.render())
+    say(report.to_dict(), report.render())
 
 
 @app.command()
@@ -220,9 +174,9 @@ def features(
 
     t = _moment(as_of)
     frame = histories(_home().require().records(), subject.value, t, engine=engine.value)
-    _write(frame, out)
+    write(frame, out)
     answer = {"as_of": t, "subject": subject.value, "rows": frame.height, "columns": frame.width, "out": out}
-    _say(answer, f"{frame.height:,} rows of {frame.width} columns in {out}.")
+    say(answer, f"{frame.height:,} rows of {frame.width} columns in {out}.")
 
 
 @app.command()
@@ -248,9 +202,9 @@ def train(
         seed,
         health_authorised_by=health_authorised_by,
         health_reason=health_reason,
-        progress=_progress,
+        progress=progress,
     )
-    _say(made.to_dict(), made.render())
+    say(made.to_dict(), made.render())
 
 
 @app.command()
@@ -272,7 +226,7 @@ def score(
     record_look(
         place.path, "scores", by="command line", persons=frame["person_id"].to_list(), detail=out.name
     )
-    _write(frame, out)
+    write(frame, out)
     ranked = int(frame["in_scope"].sum())
     answer = {
         "as_of": t,
@@ -281,7 +235,7 @@ def score(
         "model": scored.scorer.doc["version"],
         "out": out,
     }
-    _say(answer, f"{frame.height:,} persons, {ranked:,} of them ranked, in {out}.")
+    say(answer, f"{frame.height:,} persons, {ranked:,} of them ranked, in {out}.")
 
 
 @app.command()
@@ -291,7 +245,7 @@ def publish(as_of: AsOf, home: HomeOption = None, json: JsonOption = False) -> N
     from risk.priority import publish as freeze
 
     made = freeze(_home(), _moment(as_of))
-    _say(made.about(), made.summary())
+    say(made.about(), made.summary())
 
 
 @app.command("list")
@@ -324,7 +278,7 @@ def list_(
         detail=view.team_name,
     )
     if OPTIONS.json or format is Format.json:
-        typer.echo(_as_json(list_as_dict(view)))
+        typer.echo(as_json(list_as_dict(view)))
     elif format is Format.csv:
         typer.echo(list_as_csv(view), nl=False)
     else:
@@ -355,8 +309,8 @@ def evaluate(
     moments = [_moment(text) for text in as_of]
     if points is not None:
         moments = sorted({*moments, *monthly(max(moments), points)})
-    found = judge(_home(), moments, truth, seed=seed, progress=_progress)
-    _say(found.to_dict(), found.render())
+    found = judge(_home(), moments, truth, seed=seed, progress=progress)
+    say(found.to_dict(), found.render())
 
 
 @app.command()
@@ -378,7 +332,7 @@ def report(
     place = _home()
     version = model or str(champion(place.path)["version"])
     path = write_report(place, out or place.path / "reports" / f"{version}.html", version)
-    _say({"report": path, "model": version}, f"Report in {path}.")
+    say({"report": path, "model": version}, f"Report in {path}.")
 
 
 @app.command()
@@ -392,7 +346,7 @@ def serve(
     _take(home, json)
     from api.serving import run
 
-    run(_home(), host=host, port=port, say=_note)
+    run(_home(), host=host, port=port, say=note)
 
 
 @app.command()
@@ -413,12 +367,12 @@ def demo(
     from api.demo import Demo
     from api.serving import run
 
-    show = Demo(out, events_per_year=events_per_year, years=years, seed=seed, say=_note)
+    show = Demo(out, events_per_year=events_per_year, years=years, seed=seed, say=note)
     done = show.build(fresh=fresh)
     if OPTIONS.json or not serve:
-        _say(done, _lines(done))
+        say(done, lines(done))
     if serve:
-        run(show.home, host="127.0.0.1", port=port, say=_note)
+        run(show.home, host="127.0.0.1", port=port, say=note)
 
 
 @convert_app.command("broward")
@@ -433,7 +387,7 @@ def convert_broward(
     from features.convert.broward import convert
 
     summary = convert(folder, out)
-    _say(summary, f"Extract in {out}.\n" + _lines(summary))
+    say(summary, f"Extract in {out}.\n" + lines(summary))
 
 
 # --- helpers -----------------------------------------------------------------------------------------------
@@ -449,33 +403,6 @@ def monthly(last: datetime, points: int) -> list[datetime]:
         day = min(last.day, 28) if back else last.day
         moments.append(parse_as_of(f"{year:04d}-{month + 1:02d}-{day:02d}") if back else last)
     return moments
-
-
-def _write(frame: Any, out: Path) -> None:
-    """Write through a temporary file, so that a reader never meets half a table."""
-    if not out.parent.is_dir():
-        raise InputError(
-            f"There is no folder {out.parent}.", where="--out", cure="Make it, or choose another place."
-        )
-    half = out.with_name(f".{out.name}.{os.getpid()}")
-    try:
-        frame.write_parquet(half)
-        half.replace(out)
-    except OSError as fault:
-        half.unlink(missing_ok=True)
-        raise InputError(
-            f"{out} cannot be written: {fault.strerror}.", where="--out", cure="Choose another place."
-        ) from fault
-
-
-def _lines(answer: Mapping[str, Any]) -> str:
-    """Facts as aligned lines, nested ones as JSON."""
-    width = max((len(name) for name in answer), default=0)
-    rows = []
-    for name, value in answer.items():
-        text = value if isinstance(value, str) else json.dumps(value, default=_plain, ensure_ascii=False)
-        rows.append(f"{name.replace('_', ' '):<{width}}  {text}")
-    return "\n".join(rows)
 
 
 # --- the way in and the ways out ---------------------------------------------------------------------------
@@ -495,60 +422,25 @@ def run_command(argv: list[str]) -> int:
     except typer.Exit as leave:
         return leave.exit_code
     except (typer.Abort, KeyboardInterrupt):
-        return _tell("Stopped.", "", "", 130, "--json" in argv)
+        return tell("Stopped.", "", "", 130, "--json" in argv)
     except typer.TyperException as fault:
         what = fault.format_message() or "Which command?"
-        return _tell(what, "command line", "doorstep --help lists the commands.", BAD_INPUT, "--json" in argv)
+        return tell(what, "command line", "doorstep --help lists the commands.", BAD_INPUT, "--json" in argv)
     except DoorstepError as fault:
-        return _tell(fault.what, fault.where, fault.cure, fault.exit_code, OPTIONS.json or "--json" in argv)
+        return tell(fault.what, fault.where, fault.cure, fault.exit_code, OPTIONS.json or "--json" in argv)
     except BrokenPipeError:  # the reader of our output went away, such as `doorstep list | head`
         sys.stderr.close()
         return 0
     except Exception as fault:
-        cure = f"What went wrong is in {_log_fault(argv, fault)}; nothing of a person is in it."
+        cure = f"What went wrong is in {log_fault(_command_in(argv), fault)}; nothing of a person is in it."
         what = f"Doorstep failed ({type(fault).__name__}). This is our fault, not yours."
-        return _tell(what, _command_in(argv), cure, OUR_FAULT, OPTIONS.json or "--json" in argv)
-
-
-def _tell(what: str, where: str, cure: str, code: int, as_json: bool) -> int:
-    if as_json:
-        typer.echo(_as_json({"error": {"what": what, "where": where, "cure": cure, "exit_code": code}}))
-    else:
-        lines = [f"Error: {what}", f"Where: {where}" if where else "", f"Cure:  {cure}" if cure else ""]
-        typer.echo("\n".join(line for line in lines if line), err=True)
-    return code
-
-
-def _log_fault(argv: list[str], fault: BaseException) -> Path:
-    """Write the traceback without values: file, line and function of each frame and the type of the error.
-
-    The message of an unexpected error may quote a row, so it is left out; set DOORSTEP_DEBUG=1 to see it on screen.
-    """
-    folder = OPTIONS.home if OPTIONS.home.is_dir() else Path.cwd()
-    now = datetime.now(UTC)
-    frames = traceback.extract_tb(fault.__traceback__)
-    lines = [f"{now.isoformat()} doorstep {_command_in(argv)}", *(_frame(f) for f in frames)]
-    cause = fault.__cause__ or fault.__context__
-    lines += [type(fault).__name__, f"because of {type(cause).__name__}" if cause else ""]
-    if os.environ.get("DOORSTEP_DEBUG"):
-        traceback.print_exception(fault)
-    path = folder / "doorstep-errors.log"
-    try:
-        with path.open("a", encoding="utf-8") as log:
-            log.write("\n".join(line for line in lines if line) + "\n\n")
-    except OSError:
-        typer.echo("\n".join(lines), err=True)
-    return path
+        return tell(what, _command_in(argv), cure, OUR_FAULT, OPTIONS.json or "--json" in argv)
 
 
 def _command_in(argv: list[str]) -> str:
     """The command's name among its arguments; the others may name persons or places."""
     known = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
     return next((word for word in argv if word in known | {"convert"}), "")
-
-
-def _frame(frame: traceback.FrameSummary) -> str:
-    return f"  {frame.filename}:{frame.lineno} in {frame.name}: {frame.line or ''}"
 
 
 if __name__ == "__main__":

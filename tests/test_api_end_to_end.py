@@ -27,7 +27,7 @@ def tiny_force(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from models.logistic import train
 
     root = tmp_path_factory.mktemp("tiny")
-    made = ["simulate", str(root), "--events-per-year", "1200", "--years", "2", "--seed", "3"]
+    made = ["simulate", str(root), "--events-per-year", "2000", "--years", "2", "--seed", "3"]
     assert cli.run_command(made) == 0
     home = ["--home", str(root / "home")]
     assert cli.run_command([*home, "ingest", str(root / "extract")]) == 0

@@ -25,7 +25,14 @@ BASE = "http://127.0.0.1:8000"
 T = parse_as_of("2025-06-01")
 PAGES = ("/", "/lists", "/lists/latest", "/lists/latest?team=D1", "/lists/latest?top=2", "/persons/P1",
          "/persons/P1/sheet", "/persons/P4", "/persons/P7?as_of=2025-05-01")  # fmt: skip
-SHARED = ("/lists", "/lists/latest", "/lists/latest?team=D2", "/persons/P1", "/persons/P1/sheet", "/persons/P5")
+SHARED = (
+    "/lists",
+    "/lists/latest",
+    "/lists/latest?team=D2",
+    "/persons/P1",
+    "/persons/P1/sheet",
+    "/persons/P5",
+)
 
 
 @pytest.fixture
@@ -88,7 +95,12 @@ def test_pages_of_the_list_and_the_person_show_no_victims_name_address_or_safe_c
     client: TestClient, small_extract_tables: dict[str, pl.DataFrame]
 ) -> None:
     victims = small_extract_tables["person"].filter(pl.col("person_id").is_in(["V1", "V2", "C1"]))
-    secret = [*victims["family_name"], *small_extract_tables["address"]["line"], "leave a message", "after ten"]
+    secret = [
+        *victims["family_name"],
+        *small_extract_tables["address"]["line"],
+        "leave a message",
+        "after ten",
+    ]
     for path in ("/lists/latest", "/persons/P1", "/api/v1/lists/latest", "/api/v1/persons/P1"):
         text = client.get(path).text
         assert [word for word in secret if word in text] == [], path
@@ -102,7 +114,11 @@ def test_every_look_is_written_down_before_it_is_shown(client: TestClient, home:
     client.get("/persons/nobody")
     client.get("/api/v1/health")
     seen = list(looks(home))
-    assert [(one["what"], one["by"]) for one in seen] == [("list", "page"), ("person", "api"), ("sheet", "page")]
+    assert [(one["what"], one["by"]) for one in seen] == [
+        ("list", "page"),
+        ("person", "api"),
+        ("sheet", "page"),
+    ]
     assert seen[0]["detail"] == "Team D1"
     assert {"P1", "P6"} <= set(seen[0]["persons"])
     assert "P7" not in seen[0]["persons"]
@@ -168,7 +184,9 @@ def test_names_are_text_not_markup(
 ) -> None:
     nasty = '<script>alert("x")</script>'
     people = small_extract_tables["person"].with_columns(
-        family_name=pl.when(pl.col("person_id").is_in(["P1", "V1"])).then(pl.lit(nasty)).otherwise("family_name")
+        family_name=pl.when(pl.col("person_id").is_in(["P1", "V1"]))
+        .then(pl.lit(nasty))
+        .otherwise("family_name")
     )
     home = small_home_maker("nasty", person=people)
     publish(Home(home), T)
@@ -257,5 +275,7 @@ def test_the_service_needs_no_training_library(home: Path) -> None:
         "heavy = {'sklearn', 'pandas', 'mlflow', 'shap', 'numba', 'matplotlib', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(home)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
