@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from api.console import write
 from features.clocks import parse_as_of
 from features.errors import InputError
 from features.home import Home
@@ -45,6 +46,7 @@ class Demo:
             ("simulate", self._simulate),
             ("ingest", self._ingest),
             ("train", self._train),
+            ("score", self._score),
             ("publish", self._publish),
         ):
             began = time.perf_counter()
@@ -105,6 +107,20 @@ class Demo:
 
         made = train(self.home, self._first())
         return f"model {made.doc['version']}, nothing recorded after {made.doc['training']['until'][:10]}"
+
+    def _score(self) -> str:
+        from models.store import champion
+        from risk.looks import record_look
+        from risk.score import FILE_COLUMNS, score_cohort
+
+        out = self.out / "scores.parquet"
+        if out.is_file():
+            return f"{out} is there already"
+        scored = score_cohort(self.home.require(), champion(self.home.path), self.t)
+        persons = scored.frame["person_id"].to_list()
+        record_look(self.home.path, "scores", by="command line", persons=persons, detail=out.name)
+        write(scored.frame.select(FILE_COLUMNS), out)
+        return f"{scored.frame.height:,} persons in {out}"
 
     def _publish(self) -> str:
         from risk.priority import publish

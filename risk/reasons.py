@@ -7,9 +7,10 @@ weighs anything: a sentence says what the model added up, never why a person did
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property, partial
 from typing import Any
 
 import polars as pl
@@ -48,8 +49,13 @@ class Reason:
     sentence: str
     contribution: float
     columns: dict[str, float]
-    cited: list[Cited] = field(default_factory=list)
+    cite: Callable[[], list[Cited]] = field(repr=False, compare=False)
     on_lists: bool = True
+
+    @cached_property
+    def cited(self) -> list[Cited]:
+        """The records behind it, newest first; looked up when asked for, since a list cites only its top reasons."""
+        return self.cite()
 
     def row(self, most: int) -> dict[str, Any]:
         """The reason as it stands on a list row, with at most ``most`` of the records it cites."""
@@ -130,7 +136,7 @@ class Explainer:
         chosen = self._strongest(columns, up=total > 0)[: said["limits"]["features"]]
         values = self._values[person]
         facts = [tell(feature, values, strongest, up=total > 0) for feature, strongest in chosen]
-        cited = self._cited(person, chosen) if total > _ignore() else []
+        cited = partial(self._cited, person, chosen) if total > _ignore() else list
         sentence = "; ".join(dict.fromkeys(fact for fact in facts if fact))
         return Reason(
             group,
