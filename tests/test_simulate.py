@@ -72,7 +72,8 @@ def test_volume_is_what_was_asked_for(force: Force) -> None:
     recorded = first.filter(pl.col("domestic") == "Y")
     assert abs(len(recorded) / 2 - 700) < 0.03 * 700
     other = first.filter(pl.col("domestic") == "N")
-    assert 0.10 < len(other) / len(recorded) < 0.32
+    # Over two years fewer of the suspects are known than over six, so fewer of their other crimes show.
+    assert 0.05 < len(other) / len(recorded) < 0.32
 
 
 def test_nothing_is_recorded_before_it_happened_or_after_the_extract(force: Force) -> None:

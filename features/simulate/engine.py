@@ -87,13 +87,15 @@ class Engine(Lives):
             jail=jail,
             served=served,
             day=day,
-            cid=s.cid[couple],
+            cid=s.court_cid[due],
         )
         s.court_day[due] = NEVER
         if jail.any():
             self._jail(due[jail], day + served[jail])
             self.log.add("spell", person=s.person[due[jail]], state=0, day=day, until=day + served[jail])
-        protect = guilty & (rng.random(len(due)) < j["restraining"]) & (s.phase[couple] != EMPTY)
+        # An order protects the victim of the case, not whoever may have taken the place in the couple since.
+        same = (s.phase[couple] != EMPTY) & (s.cid[couple] == s.court_cid[due])
+        protect = guilty & (rng.random(len(due)) < j["restraining"]) & same
         self._restrict(couple[protect], RESTRAINING, np.full(protect.sum(), day + 730), day)
 
     # -- a day ---------------------------------------------------------------------------------------------------
@@ -190,8 +192,10 @@ class Engine(Lives):
         s.court_day[slots[fresh]] = until[fresh]
         self._note_due("court", slots[fresh], until[fresh])
         s.court_kind[slots[fresh]], s.court_couple[slots[fresh]] = kind[fresh], hit[fresh]
+        s.court_cid[slots[fresh]] = s.cid[hit[fresh]]
         if remand.any():
             held = slots[remand]
+            s.court_cid[held] = s.cid[hit[remand]]
             s.court_day[held], s.court_kind[held], s.court_couple[held] = (
                 stay[remand],
                 kind[remand],

@@ -33,7 +33,7 @@ DELAY = 90
 COHORT_DAYS = 1095
 BATCHES = 8
 COPIES = 300_000  # couples held at once, over all replicates of a batch
-FEWEST, MOST = 4, 24
+FEWEST, MOST = 12, 24
 BLOCK = 30
 ANY_STEPS, SERIOUS_STEPS = 4, 3
 
@@ -93,6 +93,7 @@ def replicate(s: State, slots: Ints, copies: int) -> tuple[State, Ints, Ints]:
         "cust_until",
         "court_day",
         "court_kind",
+        "court_cid",
         "attention",
         "boost",
     )

@@ -237,6 +237,7 @@ def new_state(p: Parameters, register: Register, scale: float, rng: np.random.Ge
         court_day=ints(slots, -1),
         court_kind=ints(slots),
         court_couple=ints(slots),
+        court_cid=ints(slots, -1),
         attention=reals(slots),
         boost=ints(slots),
         other=ints(couples, -1),

@@ -36,6 +36,7 @@ class State:
     court_day: Ints
     court_kind: Ints
     court_couple: Ints
+    court_cid: Ints
     attention: Floats
     boost: Ints
     # per couple
