@@ -255,16 +255,19 @@ def training_rows(
     """All (person, T) rows of ``dates`` with a ``weight``, and the newest date's rows unsampled.
 
     Events are all kept. When the whole would exceed ``max_rows``, persons without serious harm are sampled per date
-    to ``non_events_per_event`` for each event and weighted by the inverse of the share kept.
+    to ``non_events_per_event`` for each event (fewer when that would still pass ``most_rows``) and weighted by the
+    inverse of the share kept.
     """
     if not dates:
         raise InputError(
             "No as-of date has complete outcomes.", where="train --until", cure="Load a longer period."
         )
     fit = settings.load("logistic")["fit"]
-    per_event, limit = float(fit["non_events_per_event"]), int(fit["max_rows"])
     newest = source.frame_at(dates[-1])
-    sampling = newest.height * len(dates) > limit
+    sampling = newest.height * len(dates) > int(fit["max_rows"])
+    likely = max(int(newest["serious"].sum()), 1) * len(dates)
+    per_event = float(fit["most_rows"]) / likely - 1.0
+    per_event = min(max(per_event, fit["least_non_events_per_event"]), fit["non_events_per_event"])
     kept = []
     for t, frame in source.frames(dates, "as-of dates"):
         rows = frame.select("person_id", "as_of", *columns, *outcome_columns(frame))
