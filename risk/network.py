@@ -20,7 +20,6 @@ from risk.view import View
 from risk.words import count, day, plain
 
 MOST = 24  # neighbours drawn; the table says how many more there are
-WIDTH = 640
 KINDS = {
     "suspect of harm to": "harm",
     "suspect together with": "together",
@@ -75,10 +74,11 @@ class Network:
     def svg(self) -> str:
         """The picture as SVG with a title and a description; no styles inside, so a strict policy allows it."""
         place = self._places()
+        width, height = self._size
         lines = [self._edge(e, place) for e in self.edges() if e["kind"] in KINDS]
         dots = [self._node(node, x, y) for node, (x, y) in place.items()]
         head = (
-            f'<svg class="network" viewBox="0 0 {WIDTH} {self._height}" role="img" '
+            f'<svg class="network{" crowded" if self.crowded else ""}" viewBox="0 0 {width} {height}" role="img" '
             f'aria-labelledby="network-title network-desc" xmlns="http://www.w3.org/2000/svg">'
             f'<title id="network-title">People around {escape(self.person_id)}</title>'
             f'<desc id="network-desc">{escape(self.summary())} The table below lists every tie.</desc>'
@@ -88,21 +88,36 @@ class Network:
         return head + "".join(lines) + "".join(dots) + "</svg>"
 
     @property
-    def _height(self) -> int:
-        """Few people need little room."""
-        return 150 if self.graph.number_of_nodes() <= 3 else 300 if self.graph.number_of_nodes() <= 7 else 460
+    def _size(self) -> tuple[int, int]:
+        """Width and height: few people need little room, and a narrow picture stays legible on a phone."""
+        people = self.graph.number_of_nodes()
+        return (
+            (420, 150)
+            if people <= 3
+            else (420, 300)
+            if people <= 8
+            else (420, 420)
+            if people <= 13
+            else (640, 520)
+        )
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the picture is too wide for a phone."""
+        return self._size[0] > 420
 
     def _places(self) -> dict[str, tuple[float, float]]:
         """The person in the middle, the others on a ring (two rings when there are many)."""
         order = self._order()
+        width, height = self._size
         rings = [order[:1], order[1:]] if len(order) <= 13 else [order[:1], order[1:9], order[9:]]
         rings = [ring for ring in rings if ring]
         wide = len(rings) / max(len(rings) - 1, 1)  # the outermost ring at the edge of the picture
         shells = nx.shell_layout(self.graph, nlist=rings, rotate=math.pi / 9, scale=wide)
         return {
             node: (
-                WIDTH / 2 + shells[node][0] * (WIDTH / 2 - 104),
-                self._height / 2 + shells[node][1] * (self._height / 2 - 34),
+                width / 2 + shells[node][0] * (width / 2 - 104),
+                height / 2 + shells[node][1] * (height / 2 - 34),
             )
             for node in order
         }
@@ -124,11 +139,12 @@ class Network:
 
     def _node(self, node: str, x: float, y: float) -> str:
         mine = node == self.person_id
+        width, height = self._size
         kind = "self" if mine else "other"
-        side = "middle" if mine or abs(x - WIDTH / 2) < 40 else ("start" if x > WIDTH / 2 else "end")
+        side = "middle" if mine or abs(x - width / 2) < 8 else ("start" if x > width / 2 else "end")
         dx = {"middle": 0, "start": 14, "end": -14}[side]
         dy = 28 if side == "middle" else 5
-        if side == "middle" and not mine and y < self._height / 2:
+        if side == "middle" and not mine and y < height / 2:
             dy = -16
         return (
             f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{12 if mine else 9}"/>'

@@ -133,8 +133,12 @@ class Explainer:
         said = settings("reasons")
         total = sum(columns.values())
         words = said["family"].get(group, {"title": group.capitalize()})
-        chosen = self._strongest(columns, up=total > 0)[: said["limits"]["features"]]
         values = self._values[person]
+        chosen = self._strongest(columns, up=total > 0)
+        if total > 0:
+            # "No crime outside domestic abuse" may push a score up a little; beside a fact it only puzzles.
+            chosen = [pair for pair in chosen if values.get(pair[1].name)] or chosen
+        chosen = chosen[: said["limits"]["features"]]
         facts = [tell(feature, values, strongest, up=total > 0) for feature, strongest in chosen]
         cited = partial(self._cited, person, chosen) if total > _ignore() else list
         sentence = "; ".join(dict.fromkeys(fact for fact in facts if fact))
