@@ -24,7 +24,7 @@ import polars as pl
 from models import metrics, settings
 from models.dataset import WITHIN, person_folds
 from models.elasticnet import Fit, fit_path
-from models.scorer import sigmoid
+from models.scorer import held_back, sigmoid
 from models.transforms import Term, declare, design
 
 Array = npt.NDArray[np.float64]
@@ -155,6 +155,7 @@ def _fit_head(
     y_new = newest[target.outcome].fill_null(False).to_numpy().astype(np.float64)
     calibration = _calibrate(z_new[mask_new], y_new[mask_new], z_rows[mask], y[mask], work.weight[mask])
     a, b = calibration["intercept"], calibration["slope"]
+    tail = fit_tail(a + b * z_rows[mask], y[mask], work.weight[mask])
     head = {
         "outcome": target.outcome,
         "given": None if target.given is None else {target.given[0]: target.given[1]},
@@ -162,11 +163,12 @@ def _fit_head(
         "coef": [b * float(c) for c in final.coef],
         "penalty": best,
         "calibration": calibration,
+        "tail": tail,
         "rows": int(mask.sum()),
         "persons_with_outcome": int(persons),
         "fallback": None,
     }
-    return head, a + b * z_rows, a + b * z_new
+    return head, held_back(a + b * z_rows, tail), held_back(a + b * z_new, tail)
 
 
 def _constant_head(
@@ -252,6 +254,36 @@ def _calibrate(z_new: Array, y_new: Array, z_rows: Array, y_rows: Array, weight:
         "rows": len(y_new),
         "events": int(y_new.sum()),
     }
+
+
+def fit_tail(z: Array, y: Array, weight: Array) -> dict[str, float] | None:
+    """How far the highest log-odds are borne out by people held out: where the tail begins, and the share of the
+    distance beyond it that counts (see ``models.scorer.held_back``).
+
+    The tail is the highest ``tail_share`` of rows, or more until ``min_events`` outcomes lie in it; the share is its
+    maximum likelihood within ``tail_limits``. None where there are too few outcomes, or the line needs no holding.
+    """
+    from scipy.optimize import minimize_scalar
+
+    config = settings.load("logistic")["calibration"]
+    if y.sum() < 2 * int(config["min_events"]):
+        return None
+    order = np.lexsort((np.arange(len(z)), -z))
+    reached = np.cumsum(weight[order]) >= float(config["tail_share"]) * weight.sum()
+    enough = np.cumsum(y[order]) >= int(config["min_events"])
+    knot = float(z[order][int(np.argmax(reached & enough))])
+    above = z > knot
+    if not above.any():
+        return None
+    far, seen, w = z[above] - knot, y[above], weight[above]
+
+    def loss(share: float) -> float:
+        bent = knot + share * far
+        return float(np.sum(w * (np.logaddexp(0.0, bent) - seen * bent)))
+
+    low, high = (float(v) for v in config["tail_limits"])
+    share = float(minimize_scalar(loss, bounds=(low, high), method="bounded").x)
+    return {"from": knot, "share": share} if share < high - 1e-3 else None
 
 
 def harm_parts(

@@ -196,7 +196,7 @@ def shap_check(doc: Mapping[str, Any], load: Load | None, rows: int = 500) -> st
     gap = shap_gap(doc, frame)
     return (
         f"Check by shap's LinearExplainer on {frame.height} persons at {t:%Y-%m-%d}: largest difference between its "
-        f"values and the contributions shown to users {gap:.1e} (log-odds)."
+        f"values and our contributions {gap:.1e} (log-odds, before the far end is held back)."
     )
 
 
@@ -214,7 +214,7 @@ def shap_gap(doc: Mapping[str, Any], frame: pl.DataFrame) -> float:
     theirs = {c: np.zeros(frame.height) for c in scorer.columns}
     for j, term in enumerate(scorer.terms):
         theirs[term.column] = theirs[term.column] + values[:, j]
-    ours = scorer.contributions(frame)
+    ours = scorer.contributions(frame, before_tail=True)
     gaps = [0.0]
     for (column,), part in ours.partition_by("column", as_dict=True, maintain_order=True).items():
         if column in theirs:

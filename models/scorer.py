@@ -31,6 +31,18 @@ def sigmoid(z: Array) -> Array:
     return np.where(z >= 0, 1.0 / (1.0 + np.exp(-np.abs(z))), np.exp(-np.abs(z)) / (1.0 + np.exp(-np.abs(z))))
 
 
+def held_back(z: Array, tail: Mapping[str, Any] | None) -> Array:
+    """Log-odds with the far end held back to what held-out people bore out; element-wise, order is kept.
+
+    Few people score as high as the highest, and a straight line runs ahead of them: above ``tail["from"]`` only the
+    share ``tail["share"]`` of the distance counts.
+    """
+    if tail is None:
+        return z
+    knot = float(tail["from"])
+    return np.where(z > knot, knot + float(tail["share"]) * (z - knot), z)
+
+
 class Scorer:
     """A fitted model ready to score; built from the JSON document alone."""
 
@@ -72,7 +84,7 @@ class Scorer:
             x = term.apply(values)
             for h, w in weights.items():
                 total[h] += w * x
-        return total
+        return {h: held_back(z, maps[h].get("tail")) for h, z in total.items()}
 
     def score(self, features: pl.DataFrame) -> pl.DataFrame:
         """Person key, ``p_serious``, ``p_any``, ``expected_harm`` (days) and one ``p_serious_<h>`` for each further
@@ -94,10 +106,13 @@ class Scorer:
                 out[f"p_{head}"] = sigmoid(z[head])[:n]
         return pl.DataFrame(out)
 
-    def contributions(self, features: pl.DataFrame, head: str = "serious") -> pl.DataFrame:
+    def contributions(
+        self, features: pl.DataFrame, head: str = "serious", before_tail: bool = False
+    ) -> pl.DataFrame:
         """What each column adds to the log-odds of ``head``, for each person: long frame of key, ``column``,
         ``value`` (the history value, null where absent) and ``contribution``; the row ``(intercept)`` holds the
-        average person. The contributions of a person add up to logit(p)."""
+        average person. The contributions of a person add up to logit(p): where the far end is held back, each part
+        is held back in proportion (``before_tail`` shows them as they were)."""
         self._check(features)
         weights = self.doc["heads"][head]
         n = features.height
@@ -109,6 +124,12 @@ class Scorer:
                 column, values = term.column, padded(features, term.column)
             if w != 0.0:
                 parts[column] = parts.get(column, np.zeros(len(values))) + w * term.apply(values)
+        if not before_tail and weights.get("tail") is not None:
+            raised = np.sum(list(parts.values()), axis=0) if parts else np.zeros(n)
+            base = float(weights["intercept"])
+            kept = held_back(base + raised, weights["tail"]) - base
+            share = np.divide(kept, raised, out=np.ones_like(raised), where=kept != raised)
+            parts = {name: part * share for name, part in parts.items()}
         frames = [self._long(features, "(intercept)", None, np.full(n, float(weights["intercept"])))]
         frames += [self._long(features, name, features[name], part[:n]) for name, part in parts.items()]
         return pl.concat(frames)
