@@ -50,10 +50,12 @@ def test_the_list_is_full_ranked_and_cites_events_of_the_records(
     assert [row["rank"] for row in rows] == list(range(1, 101))
     assert body["counts"]["listed"] >= 100
     assert all(a["expected_harm"] >= b["expected_harm"] for a, b in pairwise(rows))
-    events = set(pl.read_parquet(tiny_force / "extract" / "event.parquet")["event_id"])
+    known: set[str] = set()
+    for table in ("event", "call", "custody", "bail", "order", "breach", "conviction"):
+        known |= set(pl.read_parquet(tiny_force / "extract" / f"{table}.parquet")[f"{table}_id"])
     cited = [event for row in rows for reason in row["reasons"] for event in reason["events"]]
     assert len(cited) > 100
-    assert sum(event in events for event in cited) > 0.8 * len(cited)
+    assert [reference for reference in cited if reference not in known] == []
     assert all("{" not in reason["sentence"] for row in rows for reason in row["reasons"])
 
 
