@@ -171,9 +171,15 @@ def features(
     """Write the histories of offenders, victims or dyads as of T."""
     _take(home, json)
     from features.histories import histories
+    from risk.looks import record_look
 
-    t = _moment(as_of)
-    frame = histories(_home().require().records(), subject.value, t, engine=engine.value)
+    t, place = _moment(as_of), _home()
+    frame = histories(place.require().records(), subject.value, t, engine=engine.value)
+    keys = [c for c in ("person_id", "suspect_id", "victim_id") if c in frame.columns]
+    persons = sorted({person for key in keys for person in frame[key].to_list()})
+    record_look(
+        place.path, "histories", by="command line", persons=persons, detail=f"{subject.value} {out.name}"
+    )
     write(frame, out)
     answer = {"as_of": t, "subject": subject.value, "rows": frame.height, "columns": frame.width, "out": out}
     say(answer, f"{frame.height:,} rows of {frame.width} columns in {out}.")

@@ -40,9 +40,9 @@ def parse_as_of(text: str) -> dt.datetime:
     """
     cleaned = text.strip()
     try:
-        if len(cleaned) == 10:
+        try:
             moment = dt.datetime.combine(dt.date.fromisoformat(cleaned), _MORNING)
-        else:
+        except ValueError:
             moment = dt.datetime.fromisoformat(cleaned)
     except ValueError:
         raise InputError(
@@ -50,7 +50,10 @@ def parse_as_of(text: str) -> dt.datetime:
             where="as of",
             cure="Write 2025-06-01 (06:00 in London), 2025-06-01T14:30 (London) or 2025-06-01T14:30Z.",
         ) from None
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+    outside = not FIRST_YEAR <= moment.year <= LAST_YEAR
+    if not outside and moment.tzinfo is not None:
+        outside = not FIRST_YEAR <= moment.astimezone(dt.UTC).year <= LAST_YEAR
+    if outside:
         raise InputError(
             f"The year of {text!r} is outside {FIRST_YEAR} to {LAST_YEAR}.",
             where="as of",

@@ -307,6 +307,13 @@ def _blank_is_null(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.when(pl.col(c) != "").then(pl.col(c)).alias(c) for c in texts)
 
 
+def _column_at(path: Path, position: int) -> str:
+    """The header's column at a position counted in commas; the position itself where the header is shorter."""
+    with path.open("rb") as stream:
+        names = stream.readline().decode("utf-8", errors="replace").lstrip("\ufeff").strip().split(",")
+    return names[position].strip('"') if position < len(names) else str(position + 1)
+
+
 def _not_utf8(spec: TableSpec, path: Path) -> InputError:
     """Say on which line the text stops being UTF-8."""
     cure = "Save it as UTF-8 (in Excel: CSV UTF-8), or export Parquet."
@@ -321,8 +328,9 @@ def _not_utf8(spec: TableSpec, path: Path) -> InputError:
                 line.decode("utf-8")
             except UnicodeDecodeError as problem:
                 bad = line[problem.start : problem.start + 1]
-                seen = line[max(0, problem.start - 10) : problem.start + 10].decode("latin-1").strip()
-                where = f"table {spec.name}, line {number}, value …{seen}…"
+                column = _column_at(path, line[: problem.start].count(b","))
+                # The neighbours of the byte may be a person's name: they are not shown.
+                where = f"table {spec.name}, line {number}, column {column}, value {bad!r}"
                 return InputError(f"{path.name} is not UTF-8 (byte {bad!r}).", where=where, cure=cure)
     return InputError(f"{path.name} is not UTF-8.", where=f"table {spec.name}", cure=cure)
 

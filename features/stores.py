@@ -34,6 +34,8 @@ RECORD_TABLES = (
     "person", "event", "offence", "involvement", "relationship", "risk_assessment", "custody", "bail",
     "conviction", "spell", "order", "breach", "marker", "wanted", "call",
 )  # fmt: skip
+CHAIN = {"custody": "custody_id", "bail": "bail_id"}
+"""Tables, in the order of ``RECORD_TABLES``, whose rows others hang on besides the event."""
 IDENTITY_TABLES = (
     "alias", "address", "residence", "team", "call", "order", "disclosure", "victim_plan", "promise", "contact",
 )  # fmt: skip
@@ -67,11 +69,15 @@ def split(tables: Mapping[str, pl.DataFrame]) -> Stores:
         "person_protected": free["person"].select("person_id", *PROTECTED, *SPAN),
         "intervention": free["intervention"],
     }
-    spans = proactive_spans(free["event"])
+    spans = {"event_id": proactive_spans(free["event"])}
     for name in RECORD_TABLES:
         seen, audit_part = _apart(name, free[name], spans)
         if name in ("event", "breach") or "event_id" in SPECS[name].dtypes:
             audit[f"proactive_{name}"] = audit_part
+        if (
+            name in CHAIN
+        ):  # bail hangs on an arrest and a breach on bail: what police set going runs down the chain
+            spans[CHAIN[name]] = hidden_spans(audit_part, CHAIN[name])
         if name == "event":
             place = seen.select(*EVENT_PLACE, *SPAN)
         keep = ONLY_IN_RECORDS.get(name, tuple(SPECS[name].dtypes))
@@ -137,24 +143,58 @@ def proactive_spans(event: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([unknown, known]).sort("event_id", "span_from")
 
 
-def _apart(name: str, frame: pl.DataFrame, spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(what a feature may see, what police set going) of one table."""
+def hidden_spans(hidden: pl.DataFrame, key: str) -> pl.DataFrame:
+    """As :func:`proactive_spans` for rows that were themselves set apart: ``key``, span_from, span_to, proactive.
+
+    ``hidden`` is the part of a table set apart; a row that hangs on one of them is set apart while it is.
+    """
+    rows = hidden.select(key, "known_from", "known_to").sort(key, "known_from")
+    apart = rows.select(key, proactive=pl.lit(True), span_from="known_from", span_to="known_to")
+    before = rows.select(
+        key,
+        proactive=pl.lit(False),
+        span_from=pl.col("known_to").shift(1).over(key).fill_null(pl.lit(ALWAYS, dtype=UTC_TIME)),
+        span_to="known_from",
+    )
+    after = (
+        rows.group_by(key, maintain_order=True)
+        .last()
+        .filter(pl.col("known_to").is_not_null())
+        .select(key, proactive=pl.lit(False), span_from="known_to", span_to=pl.lit(None, dtype=UTC_TIME))
+    )
+    return pl.concat([before, apart, after]).sort(key, "span_from", "proactive")
+
+
+def _apart(
+    name: str, frame: pl.DataFrame, spans: Mapping[str, pl.DataFrame]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """(what a feature may see, what police set going) of one table; ``spans``: pointing column -> stretches."""
+    seen, own = frame, frame.clear()
     if name == "breach":
         proactive = (pl.col("source") == PROACTIVE).fill_null(False)
-        return frame.filter(~proactive), frame.filter(proactive)
-    if "event_id" not in frame.columns or spans.is_empty():
-        return frame, frame.clear()
-    touched = pl.col("event_id").is_in(spans["event_id"].unique().implode()).fill_null(False)
+        seen, own = frame.filter(~proactive), frame.filter(proactive)
+    for column, stretches in spans.items():
+        points = column == "event_id" or column in SPECS[name].parents
+        if points and column in frame.columns and not stretches.is_empty():
+            seen, more = _hang(seen, column, stretches)
+            own = pl.concat([own, more])
+    if own.is_empty():
+        return frame, own
+    spec = SPECS[name]
+    return in_order(spec, seen), in_order(spec, own)
+
+
+def _hang(frame: pl.DataFrame, column: str, spans: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows cut where what they point to was set apart: (what stays, what goes along)."""
+    touched = pl.col(column).is_in(spans[column].unique().implode()).fill_null(False)
     cut = (
         frame.filter(touched)
-        .join(spans, on="event_id", how="left", maintain_order="left_right")
+        .join(spans, on=column, how="left", maintain_order="left_right")
         .with_columns(
             known_from=pl.max_horizontal("known_from", "span_from"),
             known_to=pl.min_horizontal("known_to", "span_to"),
         )
         .filter(pl.col("known_to").is_null() | (pl.col("known_from") < pl.col("known_to")))
     )
-    own = cut.filter("proactive").select(frame.columns)
-    seen = pl.concat([frame.filter(~touched), cut.filter(~pl.col("proactive")).select(frame.columns)])
-    spec = SPECS[name]
-    return in_order(spec, seen), in_order(spec, own)
+    stays = pl.concat([frame.filter(~touched), cut.filter(~pl.col("proactive")).select(frame.columns)])
+    return stays, cut.filter("proactive").select(frame.columns)

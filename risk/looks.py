@@ -34,7 +34,7 @@ def record_look(
 ) -> dict[str, Any]:
     """Append one look and return what was written.
 
-    ``what`` is "list", "lists", "person", "sheet" or "scores"; ``by`` is "page", "api" or "command line";
+    ``what`` is "list", "lists", "person", "sheet", "scores" or "histories"; ``by`` is "page", "api" or "command line";
     ``persons`` are the references of the persons shown. One ``write`` of one line with O_APPEND: lines of two
     processes do not mix. Raises DoorstepError when the line cannot be written, so that nothing is shown unseen.
     """

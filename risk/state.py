@@ -93,7 +93,6 @@ def _current(view: View) -> dict[str, pl.DataFrame]:
 
     orders = view.whole("order").filter(
         pl.coalesce("served_at", "made_on") <= t,
-        pl.col("starts_on").is_null() | (pl.col("starts_on") <= t),
         open_at("expires_on"),
         open_at("discharged_on"),
     )

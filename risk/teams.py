@@ -37,7 +37,7 @@ def _latest_address(view: View) -> pl.DataFrame:
     person = view.identity("person").select("person_id", "address_id", "since")
     places = (
         view.identity("address")
-        .filter(pl.col("district").is_not_null(), pl.col("kind").is_null() | (pl.col("kind") != "custody"))
+        .filter(pl.col("kind").is_null() | (pl.col("kind") != "custody"))
         .select("address_id", lived="district")
     )
     return (
@@ -55,9 +55,12 @@ def _most_events(view: View) -> pl.DataFrame:
     recent = view.table("event").filter(
         pl.col("domestic") == "Y", pl.col("occurred_at") > view.t - LOOKBACK, pl.col("occurred_at") <= view.t
     )
-    suspects = (
-        view.table("involvement").filter(pl.col("role") == "suspect").select("event_id", "person_id").unique()
-    )
+    suspects = pl.concat(
+        [
+            view.table("involvement").filter(pl.col("role") == "suspect").select("event_id", "person_id"),
+            view.table("offence").select("event_id", person_id="suspect_id").drop_nulls(),
+        ]
+    ).unique()
     places = (
         view.identity("event_place")
         .filter(pl.col("district").is_not_null())

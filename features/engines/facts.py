@@ -159,9 +159,11 @@ class Events:
         return [made[name].alias(name) if name in made else pl.col(name) for name in have]
 
     def _roll_up(self, facts: pl.DataFrame, wanted: set[str]) -> pl.DataFrame:
-        """Per fact (f): sum, maximum and flags over the offences whose names do not contradict the fact's."""
+        """Per fact (f): sum, maximum and flags over the offences whose names do not contradict the fact's. Only a
+        crime has harm: an offence left on an event since recorded as no crime weighs nothing, as in the labels."""
         sides = [side for side in ("suspect", "victim") if side in facts.columns]
-        offences = self.offence.select(
+        crimes = self.events.filter(pl.col("kind") == "crime").select("e")
+        offences = self.offence.join(crimes, on="e", how="semi").select(
             "e",
             "harm_cd",
             "serious",

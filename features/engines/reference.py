@@ -224,7 +224,8 @@ class World:
         offences = [
             row
             for row in self.offences[event["event_id"]]
-            if (suspect is None or row["suspect_id"] in (None, suspect))
+            if event["kind"] == "crime"  # a non-crime incident has no harm
+            and (suspect is None or row["suspect_id"] in (None, suspect))
             and (victim is None or row["victim_id"] in (None, victim))
         ]
         harms = [row["harm_cd"] or 0 for row in offences]
