@@ -170,7 +170,7 @@ def _honest(
             f"out of sample: model {doc['version']} was trained until {trained:%Y-%m-%d}, before every date judged",
         )
     health = doc["authorisations"]["health"]
-    again = fit_until(records, dates[0], int(doc["seed"]), home, health, progress)
+    again = fit_until(records, dates[0], int(doc["seed"]), home, health, progress, "evaluate --as-of")
     how = (
         f"made again: model {doc['version']} was trained until {trained:%Y-%m-%d} and has seen the future of "
         f"{dates[0]:%Y-%m-%d}, so its own figures there would be in-sample. These are of the same procedure with only "

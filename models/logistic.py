@@ -210,19 +210,25 @@ def fit_until(
     home: Path | None = None,
     authorisation: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
+    where: str = "train --until",
 ) -> dict[str, Any]:
-    """The model document (without ``load`` and ``version``) that knowledge up to ``until`` gives."""
+    """The model document (without ``load`` and ``version``) that knowledge up to ``until`` gives.
+
+    ``where`` names the option an error should speak of.
+    """
     grid = settings.load("logistic")["grid"]
     main = int(grid["horizons"][0])
     source = Source.of(records, until, home, progress)
     dates = label_grid(records, until, main, source.delay_days)
     if not dates:
-        first = "the first month that is"
+        needed = int(grid["min_history_days"]) + main + source.delay_days
+        end = last_known(records)
+        later = end is not None and until < end
         raise InputError(
-            f"No as-of date has outcomes complete by {until:%Y-%m-%d}: a date needs {grid['min_history_days']} days of "
-            f"records before it and {main} + {source.delay_days} days after it.",
-            where="train --until",
-            cure=f"Load a longer period, or choose a later date ({first} {grid['min_history_days'] + main} days in).",
+            f"Nothing can be learnt from what was known by {until:%Y-%m-%d}: it takes {grid['min_history_days']} days "
+            f"of records before a date and {main} + {source.delay_days} days after it.",
+            where=f"{where}; records run until {end:%Y-%m-%d}" if end else where,
+            cure=f"Load a longer period{f', or choose a date at least {needed} days into it' if later else ''}.",
         )
     columns = model_columns(records.missing, health=authorisation is not None)
     rows, newest = training_rows(source, dates, list(columns.shapes), seed)
