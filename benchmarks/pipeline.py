@@ -30,18 +30,20 @@ for f in sorted(pathlib.Path(sys.argv[1]).glob("*.parquet")):
 DUCKDB = """
 import sys, duckdb
 src, as_of, out = sys.argv[1:]
-windows = (30, 90, 180, 365, 730, 36500)
+t = f"TIMESTAMPTZ '{as_of} 06:00:00'"
+known = "coalesce(recorded_at, occurred_at)"
 cells = ", ".join(
-    f"count(DISTINCT e.event_id) FILTER (e.occurred_at > t - INTERVAL {w} DAY) AS domestic_events_{w}" for w in windows)
+    f"count(DISTINCT event_id) FILTER (occurred_at > {t} - INTERVAL {w} DAY) AS domestic_events_{w}"
+    for w in (30, 90, 180, 365, 730, 36500)
+)
 duckdb.sql("SET threads = 2; SET TimeZone = 'UTC'")
 duckdb.sql(f'''COPY (
-  WITH asof AS (SELECT TIMESTAMPTZ '{as_of} 06:00:00' AS t),
-  e AS (SELECT arg_max(COLUMNS(*), coalesce(recorded_at, occurred_at))
-        FROM read_parquet('{src}/event.parquet'), asof
-        WHERE occurred_at <= t AND coalesce(recorded_at, occurred_at) <= t GROUP BY event_id)
-  SELECT i.person_id, {cells}, date_diff('second', max(e.occurred_at), any_value(t)) / 86400.0 AS days_since_domestic
-  FROM read_parquet('{src}/involvement.parquet') i JOIN read_parquet('{src}/event.parquet') e USING (event_id), asof
-  WHERE i.role = 'suspect' AND e.domestic = 'Y' AND e.occurred_at <= t AND coalesce(e.recorded_at, e.occurred_at) <= t
+  WITH e AS (
+    SELECT event_id, occurred_at, domestic FROM read_parquet('{src}/event.parquet') WHERE {known} <= {t}
+    QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY {known} DESC) = 1)
+  SELECT i.person_id, {cells}, date_diff('second', max(occurred_at), {t}) // 86400 AS days_since_domestic
+  FROM read_parquet('{src}/involvement.parquet') i JOIN e USING (event_id)
+  WHERE i.role = 'suspect' AND domestic = 'Y' AND occurred_at <= {t}
   GROUP BY i.person_id ORDER BY i.person_id) TO '{out}' (FORMAT parquet)''')
 """
 
