@@ -261,8 +261,10 @@ def test_too_few_outcomes_fall_back_to_the_base_rate_and_say_so(records: Records
 def test_periods_too_short_and_forces_without_outcomes_are_refused(
     records: Records, raw: dict[str, pl.DataFrame]
 ) -> None:
-    with pytest.raises(InputError, match="outcomes complete"):
-        logistic.fit_until(records, parse_as_of("2022-03-01"), seed=1)
+    with pytest.raises(InputError, match="Nothing can be learnt") as refused:
+        logistic.fit_until(records, parse_as_of("2022-03-01"), seed=1, where="evaluate --as-of")
+    assert "evaluate --as-of" in refused.value.where
+    assert "choose a date at least 635 days" in refused.value.cure
     with pytest.raises(InputError, match="Nothing was recorded"):
         logistic.known_until(records, parse_as_of("2020-01-01"))
     early = raw["event"].filter(pl.col("occurred_at") < parse_as_of("2021-10-01"))
