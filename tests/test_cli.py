@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 
 from api import cli
+from api.commands import learning
 from risk.looks import looks
 
 HEAVY = {"polars", "numpy", "sklearn", "pandas", "mlflow", "shap", "fastapi", "jinja2", "networkx", "rich"}
@@ -246,7 +247,7 @@ def test_evaluate_asks_for_monthly_moments() -> None:
     from features.clocks import parse_as_of
 
     last = parse_as_of("2025-03-31")
-    moments = cli.monthly(last, 4)
+    moments = learning.monthly(last, 4)
     assert moments[-1] == last
     assert [f"{m:%Y-%m-%d}" for m in moments] == ["2024-12-28", "2025-01-28", "2025-02-28", "2025-03-31"]
 

@@ -1,0 +1,133 @@
+"""Commands of the analyst: train, score, evaluate, report."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
+from api.console import progress, say, write
+
+
+@app.command()
+def train(
+    until: Annotated[str, typer.Option("--until", help="Use nothing recorded after this date.")],
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 1,
+    health_authorised_by: Annotated[
+        str | None, typer.Option("--health-authorised-by", help="Who allows health markers as features.")
+    ] = None,
+    health_reason: Annotated[
+        str | None, typer.Option("--health-reason", help="Why; both are kept with the model.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fit and calibrate a model on what was known by a date; the first becomes the one in use."""
+    take(home, json)
+    from models.logistic import train as fit
+
+    made = fit(
+        home_folder(),
+        moment(until),
+        seed,
+        health_authorised_by=health_authorised_by,
+        health_reason=health_reason,
+        progress=progress,
+    )
+    say(made.to_dict(), made.render())
+
+
+@app.command()
+def score(
+    as_of: AsOf,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Score every member of the cohort as of T."""
+    take(home, json)
+    from models.store import champion
+    from risk.looks import record_look
+    from risk.score import FILE_COLUMNS, score_cohort
+
+    place, t = home_folder(), moment(as_of)
+    scored = score_cohort(place.require(), champion(place.path), t)
+    frame = scored.frame.select(FILE_COLUMNS)
+    record_look(
+        place.path, "scores", by="command line", persons=frame["person_id"].to_list(), detail=out.name
+    )
+    write(frame, out)
+    ranked = int(frame["in_scope"].sum())
+    answer = {
+        "as_of": t,
+        "rows": frame.height,
+        "in_scope": ranked,
+        "model": scored.scorer.doc["version"],
+        "out": out,
+    }
+    say(answer, f"{frame.height:,} persons, {ranked:,} of them ranked, in {out}.")
+
+
+@app.command()
+def evaluate(
+    as_of: Annotated[
+        list[str],
+        typer.Option("--as-of", help="T; repeat for several. Outcomes must be complete, or the truth given."),
+    ],
+    points: Annotated[
+        int | None,
+        typer.Option(
+            "--points", min=2, help="Monthly T up to the last. [default: up to 6, where that is honest]"
+        ),
+    ] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", help="A simulated force's truth folder.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 1,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Put the model beside the rules it must beat, at several T."""
+    take(home, json)
+    from models.evaluate import evaluate as judge
+
+    moments = [moment(text) for text in as_of]
+    if points is not None:
+        moments = sorted({*moments, *monthly(max(moments), points)})
+    found = judge(home_folder(), moments, truth, seed=seed, progress=progress)
+    say(found.to_dict(), found.render())
+
+
+@app.command()
+def report(
+    out: Annotated[
+        Path | None, typer.Option("--out", help="HTML file to write. [default: HOME/reports/MODEL.html]")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="A model version; the one in use without it.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write the analyst's report of a model: rules side by side, calibration, what it learnt."""
+    take(home, json)
+    from models.report import write_report
+    from models.store import champion
+
+    place = home_folder()
+    version = model or str(champion(place.path)["version"])
+    path = write_report(place, out or place.path / "reports" / f"{version}.html", version)
+    say({"report": path, "model": version}, f"Report in {path}.")
+
+
+def monthly(last: datetime, points: int) -> list[datetime]:
+    """``points`` monthly moments up to ``last``, oldest first, each at 06:00 London on a day the month has."""
+    from features.clocks import parse_as_of
+
+    moments = []
+    for back in range(points - 1, -1, -1):
+        year, month = divmod(last.year * 12 + last.month - 1 - back, 12)
+        day = min(last.day, 28) if back else last.day
+        moments.append(parse_as_of(f"{year:04d}-{month + 1:02d}-{day:02d}") if back else last)
+    return moments

@@ -1,0 +1,66 @@
+"""Commands that freeze and print lists."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
+from api.console import OPTIONS, as_json, say
+
+
+class Format(StrEnum):
+    """How a list is printed."""
+
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+@app.command()
+def publish(as_of: AsOf, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Freeze a priority list as of T. The same T, load and model give the same list."""
+    take(home, json)
+    from risk.priority import publish as freeze
+
+    made = freeze(home_folder(), moment(as_of))
+    say(made.about(), made.summary())
+
+
+@app.command("list")
+def list_(
+    team: Annotated[
+        str | None, typer.Option("--team", help="A team or a district; the whole force without it.")
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", min=1, help="How many places to show.")] = None,
+    format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.table,
+    list_id: Annotated[
+        str | None, typer.Option("--list", help="A list by its id; the latest without it.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Print a published list, the latest unless told otherwise. The look is logged."""
+    take(home, json)
+    from api.printing import list_as_csv, list_as_dict, print_list
+    from risk.looks import record_look
+    from risk.published import read_list, shown
+
+    place = home_folder()
+    view = shown(read_list(place, list_id), place, team=team, top=top)
+    record_look(
+        place.path,
+        "list",
+        by="command line",
+        persons=view.persons(),
+        list_id=view.published.list_id,
+        detail=view.team_name,
+    )
+    if OPTIONS.json or format is Format.json:
+        typer.echo(as_json(list_as_dict(view)))
+    elif format is Format.csv:
+        typer.echo(list_as_csv(view), nl=False)
+    else:
+        print_list(view)

@@ -1,0 +1,85 @@
+"""Commands that make, judge and load extracts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.commands.shared import Extract, HomeOption, JsonOption, app, home_folder, take
+from api.console import lines, say
+
+convert_app = typer.Typer(no_args_is_help=True, help="Turn a foreign system's files into an extract.")
+app.add_typer(convert_app, name="convert")
+
+
+class World(StrEnum):
+    """Which simulated force."""
+
+    base = "base"
+    no_escalation = "no_escalation"
+    biased_recording = "biased_recording"
+    list_drives_recording = "list_drives_recording"
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Argument(help="Folder for the extract and, apart, the truth.")],
+    events_per_year: Annotated[
+        int, typer.Option("--events-per-year", min=1, help="Recorded events a year.")
+    ] = 6000,
+    years: Annotated[int, typer.Option("--years", min=1, help="Years of records.")] = 4,
+    seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same force.")] = 1,
+    world: Annotated[World, typer.Option("--world", help="Which simulated force.")] = World.base,
+    oracle: Annotated[
+        list[str] | None, typer.Option("--oracle", help="Also the truth's scores as of T; repeat.")
+    ] = None,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make a force that never was: OUT/extract and OUT/truth."""
+    take(home, json)
+    from features.simulate import simulate as make
+
+    summary = make(
+        out, events_per_year=events_per_year, years=years, seed=seed, world=world.value, oracle=oracle or ()
+    )
+    say(summary, f"Extract in {out / 'extract'}, truth in {out / 'truth'}.\n" + lines(summary))
+
+
+@app.command()
+def check(extract: Extract, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Say what an extract holds, what is at fault in it and what that costs. Writes nothing."""
+    take(home, json)
+    from features.extract import check as examine
+
+    report = examine(extract)
+    say(report.to_dict(), report.render())
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def ingest(extract: Extract, home: HomeOption = None, json: JsonOption = False) -> None:
+    """Load an extract into the home. The same extract twice changes nothing."""
+    take(home, json)
+    from features.ingest import ingest as load
+
+    report = load(extract, home_folder())
+    say(report.to_dict(), report.render())
+
+
+@convert_app.command("broward")
+def convert_broward(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with the Broward tables.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the extract.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Broward County (Florida) jail records: a worked example of mapping a foreign system."""
+    take(home, json)
+    from features.convert.broward import convert
+
+    summary = convert(folder, out)
+    say(summary, f"Extract in {out}.\n" + lines(summary))
