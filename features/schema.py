@@ -33,7 +33,9 @@ from features.columns import (
     whole,
 )
 
-__all__ = ["FIRST_YEAR", "LAST_YEAR", "SCHEMAS", "SPECS", "UTC_TIME", "TableSpec", "parents_first"]
+__all__ = [
+    "DERIVED", "FIRST_YEAR", "LAST_YEAR", "SCHEMAS", "SPECS", "UTC_TIME", "TableSpec", "parents_first", "spec_of",
+]  # fmt: skip
 
 SCHEMA_VERSION = "records.v1"
 REQUIRED_TABLES = ("person", "event", "involvement")
@@ -380,6 +382,15 @@ class Contact(Row):
     summary_code = text()
 
 
+class Household(Row):
+    """Two people shared an address (derived: features/households.py says how; it holds no address)."""
+
+    person_id_a = ident(required=True, key=True, to=PERSON, subject=True)
+    person_id_b = ident(required=True, key=True, to=PERSON, subject=True)
+    started_on = moment(key=True, own=True)
+    ended_on = moment(later="ended_on")
+
+
 QUESTIONS = tuple(f"q{number:02d}" for number in range(1, 28))
 _Answered: type[dy.Schema] = type(
     "RiskAssessment",
@@ -467,6 +478,13 @@ def _spec(name: str, schema: type[dy.Schema]) -> TableSpec:
 
 
 SPECS: dict[str, TableSpec] = {name: _spec(name, schema) for name, schema in SCHEMAS.items()}
+DERIVED: dict[str, TableSpec] = {"household": _spec("household", Household)}
+"""Tables of the record store that no extract brings: made from others when the stores are split."""
+
+
+def spec_of(table: str) -> TableSpec:
+    """The declaration of a table of the record store, brought by an extract or derived."""
+    return SPECS[table] if table in SPECS else DERIVED[table]
 
 
 def parents_first() -> list[str]:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from features.clocks import ALWAYS, in_order
-from features.schema import SPECS, UTC_TIME
+from features.households import households
+from features.schema import DERIVED, SPECS, UTC_TIME
 
 Tables = dict[str, pl.DataFrame]
 
@@ -34,6 +35,8 @@ RECORD_TABLES = (
     "person", "event", "offence", "involvement", "relationship", "risk_assessment", "custody", "bail",
     "conviction", "spell", "order", "breach", "marker", "wanted", "call",
 )  # fmt: skip
+DERIVED_TABLES = ("household",)
+"""Tables of the record store that are made here from others: who shared an address, without the address."""
 CHAIN = {"custody": "custody_id", "bail": "bail_id"}
 """Tables, in the order of ``RECORD_TABLES``, whose rows others hang on besides the event."""
 IDENTITY_TABLES = (
@@ -83,11 +86,17 @@ def split(tables: Mapping[str, pl.DataFrame]) -> Stores:
         keep = ONLY_IN_RECORDS.get(name, tuple(SPECS[name].dtypes))
         hidden = NOT_IN_RECORDS.get(name, ())
         records[name] = seen.select(*(c for c in keep if c not in hidden), *SPAN)
+    records["household"] = households(free)
 
     identity: Tables = {"person": free["person"].drop("ethnicity_self", "ethnicity_observed")}
     identity |= {name: free[name] for name in IDENTITY_TABLES}
     identity["event_place"] = place
     return Stores(records, identity, audit, restricted.len(), taken)
+
+
+def empty_table(name: str) -> pl.DataFrame:
+    """A derived table without rows."""
+    return DERIVED[name].empty().with_columns(pl.lit(None, dtype=UTC_TIME).alias(c) for c in SPAN)
 
 
 def restricted_persons(person: pl.DataFrame) -> pl.Series:

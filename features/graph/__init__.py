@@ -1,0 +1,1 @@
+"""Relationships as of T: who is tied to whom, how and since when; in bulk, and around one person."""
