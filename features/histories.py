@@ -14,7 +14,7 @@ import polars as pl
 
 from features.asof import micros
 from features.catalogue import KEYS, Column, load_catalogue
-from features.engines import fast, reference
+from features.engines import fast, reference, single
 from features.engines.formulas import Cells, combine, show
 from features.errors import InputError
 from features.records import Records
@@ -32,7 +32,7 @@ class Engine(Protocol):
         """Cells by column name, in the order of ``keys``."""
 
 
-ENGINES: dict[str, Engine] = {"fast": fast, "reference": reference}
+ENGINES: dict[str, Engine] = {"fast": fast, "reference": reference, "single": single}
 
 
 def subjects_at(records: Records, subject: str, t: datetime, engine: str = "fast") -> pl.DataFrame:
