@@ -1,147 +1,75 @@
-"""The catalogue: every feature as data, checked when it is read, compiled by two engines.
+"""The catalogue: every feature as data, checked when it is read, compiled by the engines.
 
-``features/data/catalogue.toml`` declares each feature once (subject, stream of facts, filter, aggregate, windows,
-unit, plain-English name, expected direction, family, worked example). Here the file becomes frozen dataclasses;
-nothing in this module computes a feature. ``python -m features.catalogue`` counts the declarations and writes
-``docs/data-dictionary.md``.
+``features/data/catalogue*.toml`` declare each feature once (subject, stream of facts, filter, aggregate, windows,
+unit, plain-English name, expected direction, family, worked example) and each family with its flags; an analyst's own
+files (``features.own``) are read the same way after them. ``features.declarations`` says what one declaration means;
+here they become one catalogue and are checked together. Nothing in this module computes a feature.
+``python -m features.catalogue`` counts the declarations and writes ``docs/data-dictionary.md``.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, fields, replace
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+from features.declarations import (
+    AGGREGATES,
+    EVER,
+    FLAGS,
+    FORMULAS,
+    KEYS,
+    SUBJECTS,
+    Column,
+    Condition,
+    Example,
+    Family,
+    Feature,
+    Sensitive,
+    check_example,
+    fault,
+    meant,
+    read_family,
+    read_feature,
+    read_sensitive,
+    window_name,
+    window_phrase,
+)
 from features.errors import InputError
-from features.streams import BOOL, INT, STREAMS, TEXT
+
+__all__ = [
+    "AGGREGATES", "CATALOGUE_FILE", "CATALOGUE_FILES", "EVER", "FLAGS", "FORMULAS", "KEYS", "SUBJECTS", "Catalogue",
+    "Column", "Condition", "Example", "Family", "Feature", "load_catalogue", "window_name", "window_phrase",
+]  # fmt: skip
 
 CATALOGUE_FILE = Path(__file__).parent / "data" / "catalogue.toml"
-SUBJECTS = ("offender", "victim", "dyad")
-KEYS = {"offender": ("person_id",), "victim": ("person_id",), "dyad": ("suspect_id", "victim_id")}
-AGGREGATES = ("count", "sum", "max", "last", "distinct", "any", "days_since", "days_first", "formula")
-FORMULAS = ("rate", "share", "balance", "at_least")
-FAMILIES = (
-    "history",
-    "harm",
-    "behaviour",
-    "victims",
-    "relationship",
-    "order and custody",
-    "marker",
-    "assessment",
-    "other offending",
-    "person",
-)
-EVER = "ever"
+#: The package's own files: catalogue.toml first, then the others by name.
+CATALOGUE_FILES = (CATALOGUE_FILE, *sorted(CATALOGUE_FILE.parent.glob("catalogue_*.toml")))
 
-
-@dataclass(frozen=True)
-class Condition:
-    """One condition on a fact: any of ``fields`` (one, or alternatives) is one of ``values``, or is at least
-    ``minimum``. An empty field meets no condition."""
-
-    fields: tuple[str, ...]
-    values: tuple[str | bool | int, ...] = ()
-    minimum: int | None = None
-
-
-@dataclass(frozen=True)
-class Example:
-    """A worked example: compact rows (features/examples.py), the moment, and what each column must be."""
-
-    given: tuple[str, ...]
-    as_of: str
-    expect: tuple[tuple[str, float | int | None], ...]
-
-
-@dataclass(frozen=True)
-class Feature:
-    """What one declared feature means. ``windows`` holds days, or None for "ever"; empty: no window at all.
-
-    ``aggregate`` over the facts of ``source`` that meet every condition of ``where``: count, sum / max / last /
-    distinct of ``value``, any (1 or 0), days_since the latest and days_first since the earliest; ``formula``
-    combines the columns named in ``of`` element by element. ``empty`` is the value when no fact qualifies (None:
-    the cell is null). ``scale`` divides the integers computed into the unit shown (harm is held in hundredths).
-    ``needs`` are "table" or "table.column" names without which the feature is left out; "a|b" is satisfied by either.
-    """
-
-    name: str
-    subject: str
-    family: str
-    source: str
-    where: tuple[Condition, ...]
-    aggregate: str
-    value: str
-    windows: tuple[int | None, ...]
-    unit: str
-    text: str
-    direction: int
-    sensitive: str
-    needs: tuple[str, ...]
-    empty: int | None
-    scale: int
-    formula: str
-    of: tuple[str, ...]
-    parameters: tuple[int, ...]
-    example: Example
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        """The columns this feature becomes: one a window, or one with the bare name."""
-        return tuple(Column(self.column_name(w), self, w) for w in self.windows) or (
-            Column(self.name, self, None),
-        )
-
-    def column_name(self, window: int | None) -> str:
-        """``<feature>_<window>``, or the bare name when the feature has no window."""
-        return f"{self.name}_{window_name(window)}" if self.windows else self.name
-
-    @property
-    def is_float(self) -> bool:
-        """Whether its columns are Float64 (scaled harm, ratios); all else is Int64."""
-        return self.scale != 1 or self.formula in ("rate", "share", "balance")
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a histories table: a feature at one window (days; None: ever, or no window)."""
-
-    name: str
-    feature: Feature
-    window: int | None
-
-    @property
-    def text(self) -> str:
-        """The plain-English name with its window in words."""
-        return self.feature.text.replace("{window}", window_phrase(self.window))
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Names of the columns a formula combines, in order; none for other aggregates."""
-        return tuple(name.replace("{w}", window_name(self.window)) for name in self.feature.of)
-
-
-def window_name(window: int | None) -> str:
-    """The suffix of a column name: 90 -> "90d", None -> "ever"."""
-    return EVER if window is None else f"{window}d"
-
-
-def window_phrase(window: int | None) -> str:
-    """A window in words, as it stands in a sentence."""
-    if window is None:
-        return "ever recorded"
-    return "in the last 3 years" if window == 1095 else f"in the last {window} days"
+#: Names that columns beside the histories already have (keys, cohort, outcomes, weights).
+RESERVED = frozenset(
+    (
+        "person_id", "suspect_id", "victim_id", "as_of", "weight", "in_scope", "active_365", "first_time",
+        "age_unknown",
+        "last_at", "release_due", "out_of_scope_reason", "serious", "other", "any_event", "harm_days", "harm_cd",
+        "max_harm_cd", "learnt_cd", "winsor_days", "serious_182", "serious_10", "serious_within_90d",
+        "p_serious", "p_any", "expected_harm", "rank",
+    )
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All declared features in file order, with the edition of the file."""
+    """All declared features in file order and their families, with the edition of the package's files."""
 
     edition: str
     all: tuple[Feature, ...]
+    families: tuple[Family, ...] = ()
+    sensitive: tuple[Sensitive, ...] = ()
 
     def features(self, subject: str | None = None) -> list[Feature]:
         """The features of one subject (offender, victim, dyad), or all of them."""
@@ -155,18 +83,51 @@ class Catalogue:
 
     def columns(self, subject: str) -> list[Column]:
         """Every column of one subject, windows multiplied out, in catalogue order."""
-        return [column for feature in self.features(subject) for column in feature.columns]
+        self.features(subject)
+        return list(self._columns[subject].values())
 
     def column(self, subject: str, name: str) -> Column:
         """One column by name; InputError when the catalogue has none of that name for that subject."""
-        for column in self.columns(subject):
-            if column.name == name:
-                return column
-        raise InputError(
-            f"the catalogue has no {subject} column {name!r}",
-            where="columns",
-            cure="docs/data-dictionary.md lists them all.",
-        )
+        self.features(subject)
+        if name not in self._columns[subject]:
+            raise InputError(
+                f"the catalogue has no {subject} column {name!r}{meant(name, self._columns[subject])}",
+                where="columns",
+                cure="docs/data-dictionary.md lists them all; doorstep features list too.",
+            )
+        return self._columns[subject][name]
+
+    @cached_property
+    def _columns(self) -> dict[str, dict[str, Column]]:
+        return {s: {c.name: c for f in self.features(s) for c in f.columns} for s in SUBJECTS}
+
+    @cached_property
+    def _families(self) -> dict[str, Family]:
+        return {family.name: family for family in self.families}
+
+    def family(self, feature: Feature) -> Family:
+        """The family a feature belongs to."""
+        return self._families[feature.family]
+
+    def refused(self, feature: Feature) -> str | None:
+        """Why no model may take the feature (its family is flagged), in words; None when one may."""
+        flags = self.family(feature).flags
+        if not flags:
+            return None
+        return f"family {feature.family} is flagged {', '.join(flags)}: no model may take it"
+
+    @cached_property
+    def own(self) -> tuple[Feature, ...]:
+        """The features that came with files of an analyst's own."""
+        return tuple(feature for feature in self.all if feature.origin)
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hex digits that change when an own feature comes, goes or means something else; "" without any."""
+        if not self.own:
+            return ""
+        said = "\n".join(meaning(feature) for feature in self.own)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     def left_out(self, subject: str, missing: Iterable[str]) -> dict[str, str]:
         """Features that an extract cannot feed: name -> the table or column it lacks.
@@ -185,137 +146,161 @@ class Catalogue:
                 out[feature.name] = lacks
         return out
 
+    def extended(self, files: Mapping[str, bytes]) -> Catalogue:
+        """This catalogue with own files after it: file name -> content. InputError names the file at fault."""
+        return _assembled(self, [(name, _document(name, files[name])) for name in sorted(files)])
+
+
+def meaning(feature: Feature) -> str:
+    """Everything of a declaration that decides a number or who may use it, as one line."""
+    said = {f.name: getattr(feature, f.name) for f in fields(feature)}
+    for name in ("text", "unit", "example", "origin", "needs"):
+        del said[name]
+    return repr(said)
+
 
 def _has(need: str, absent: frozenset[str]) -> bool:
     return any(name not in absent and name.split(".")[0] not in absent for name in need.split("|"))
 
 
 # ---------------------------------------------------------------------------------------------------------------
-# Reading the file
+# Reading the files
 
 
 @cache
-def load_catalogue(path: Path = CATALOGUE_FILE) -> Catalogue:
-    """Read and check the catalogue; InputError names the declaration at fault."""
-    with path.open("rb") as handle:
-        document = tomllib.load(handle)
-    features = tuple(_feature(entry, subject) for subject in SUBJECTS for entry in document.get(subject, ()))
-    catalogue = Catalogue(edition=str(document["edition"]), all=features)
-    _check_whole(catalogue)
-    return catalogue
+def load_catalogue(*paths: Path) -> Catalogue:
+    """Read and check the catalogue: the package's files, or these. InputError names the declaration at fault."""
+    chosen = paths or CATALOGUE_FILES
+    documents = [(f"features/data/{path.name}", _document(path.name, path.read_bytes())) for path in chosen]
+    edition = str(documents[0][1].pop("edition", "?"))
+    return _assembled(Catalogue(edition, ()), documents)
 
 
-def _feature(entry: Mapping[str, Any], subject: str) -> Feature:
-    name = str(entry.get("name", "?"))
-    unknown = set(entry) - _KNOWN
-    if unknown:
-        raise _fault(name, f"unknown keys {sorted(unknown)}")
-    windows = tuple(None if w == EVER else int(w) for w in entry.get("windows", ()))
-    absent = _REQUIRED - set(entry)
-    if absent:
-        raise _fault(name, f"lacks {sorted(absent)}")
-    source, value = str(entry.get("source", "")), str(entry.get("value", ""))
-    aggregate = str(entry["aggregate"])
-    where = tuple(_condition(name, key, wanted) for key, wanted in entry.get("where", {}).items())
-    read = [*(field for condition in where for field in condition.fields), value]
-    feature = Feature(
-        name=name,
-        subject=subject,
-        family=str(entry["family"]),
-        source=source,
-        where=where,
-        aggregate=aggregate,
-        value=value,
-        windows=windows,
-        unit=str(entry["unit"]),
-        text=str(entry["text"]),
-        direction=int(entry["direction"]),
-        sensitive=str(entry.get("sensitive", "")),
-        needs=STREAMS[source].needs(read) if source in STREAMS else (),
-        empty=int(entry["empty"]) if "empty" in entry else (0 if aggregate in _ZERO_WHEN_EMPTY else None),
-        scale=int(entry.get("scale", 1)),
-        formula=str(entry.get("formula", "")),
-        of=tuple(entry.get("of", ())),
-        parameters=tuple(int(p) for p in entry.get("parameters", ())),
-        example=Example(
-            given=tuple(entry["given"]),
-            as_of=str(entry.get("as_of", "2024-06-01")),
-            expect=tuple((k, None if v == "null" else v) for k, v in entry["expect"].items()),
-        ),
-    )
-    _check(feature)
-    return feature
+def _document(name: str, content: bytes) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise InputError(
+            f"The file of features cannot be read: {problem}.",
+            where=name,
+            cure="Mend the line named; docs/your-own-features.md shows a whole file.",
+        ) from problem
 
 
-_ZERO_WHEN_EMPTY = ("count", "sum", "distinct", "any")
-_KNOWN = {
-    "name", "family", "source", "where", "aggregate", "value", "windows", "unit", "text", "direction", "sensitive",
-    "empty", "scale", "formula", "of", "parameters", "given", "as_of", "expect",
-}  # fmt: skip
-_REQUIRED = {"name", "family", "aggregate", "unit", "text", "direction", "given", "expect"}
+def _assembled(base: Catalogue, documents: list[tuple[str, dict[str, Any]]]) -> Catalogue:
+    """``base`` and what the documents declare, checked together; own files when ``base`` already has features."""
+    own = bool(base.all)
+    whole = base
+    for site, document in documents:
+        try:
+            families, sensitive, declared = _read(document, site if own else "")
+            whole = replace(
+                whole,
+                all=(*whole.all, *declared),
+                families=(*whole.families, *families),
+                sensitive=(*whole.sensitive, *sensitive),
+            )
+            _check_families(whole)
+            _check_columns(whole)
+            for feature in declared:
+                check_example(feature)
+                _check_flags(whole, feature)
+        except InputError as problem:
+            raise InputError(problem.what, where=site, cure=problem.cure) from None
+    return whole
 
 
-def _condition(name: str, key: str, value: Any) -> Condition:
-    fields = tuple(key.split("|"))
-    if isinstance(value, dict):
-        if set(value) != {"at_least"}:
-            raise _fault(name, f"condition on {key}: write a value, a list of values, or {{ at_least = n }}")
-        return Condition(fields, minimum=int(value["at_least"]))
-    return Condition(fields, values=tuple(value) if isinstance(value, list) else (value,))
+def _read(document: Mapping[str, Any], origin: str) -> tuple[list[Family], list[Sensitive], list[Feature]]:
+    """The sections of one file. An own file holds families and features alone."""
+    sections = ("family", *SUBJECTS) if origin else ("family", "sensitive", *SUBJECTS)
+    for section, entries in document.items():
+        if section not in sections:
+            raise InputError(
+                f"there is no section {section!r}{meant(section, sections)}",
+                cure=f"A file holds [[{']], [['.join(sections)}]].",
+            )
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise InputError(f"{section} is not a list of tables", cure=f"Write [[{section}]], two brackets.")
+    if not any(document.get(section) for section in sections):
+        raise InputError("the file declares nothing", cure="docs/your-own-features.md shows a whole file.")
+    families = [read_family(entry) for entry in document.get("family", ())]
+    sensitive = [read_sensitive(entry) for entry in document.get("sensitive", ())]
+    features = [
+        read_feature(entry, subject, origin) for subject in SUBJECTS for entry in document.get(subject, ())
+    ]
+    return families, sensitive, features
 
 
-def _check(feature: Feature) -> None:
-    """One declaration on its own: names it uses exist, and it says all it must."""
-    name = feature.name
-    if feature.aggregate not in AGGREGATES:
-        raise _fault(name, f"aggregate {feature.aggregate!r} is none of {', '.join(AGGREGATES)}")
-    if feature.family not in FAMILIES:
-        raise _fault(name, f"family {feature.family!r} is none of {', '.join(FAMILIES)}")
-    if feature.direction not in (-1, 0, 1):
-        raise _fault(name, "direction is +1, 0 or -1")
-    if ("{window}" in feature.text) != bool(feature.windows):
-        raise _fault(name, "the text holds {window} exactly when the feature has windows")
-    if feature.aggregate == "formula":
-        if feature.formula not in FORMULAS or not feature.of:
-            raise _fault(name, f"a formula is one of {', '.join(FORMULAS)} of named columns")
-        return
-    stream = STREAMS.get(feature.source)
-    if stream is None or feature.subject not in stream.subjects:
-        raise _fault(name, f"there is no stream {feature.source!r} of {feature.subject} facts")
-    for condition in feature.where:
-        for field in condition.fields:
-            kind = stream.fields.get(field)
-            if kind is None:
-                raise _fault(name, f"stream {stream.name} has no field {field!r}")
-            right = {BOOL: bool, INT: int, TEXT: str}[kind]
-            if any(type(value) is not right for value in condition.values):
-                raise _fault(name, f"the condition on {field} compares it with something that is not {kind}")
-            if condition.minimum is not None and kind != INT:
-                raise _fault(name, f"{field} is {kind}: at_least is for numbers")
-    wanted = {"sum": INT, "max": INT, "last": INT, "distinct": TEXT}.get(feature.aggregate)
-    if stream.fields.get(feature.value) != wanted:
-        raise _fault(
-            name, f"aggregate {feature.aggregate} needs {'a' if wanted else 'no'} value {wanted or ''}"
-        )
+def _check_families(catalogue: Catalogue) -> None:
+    """Families are declared once; features name one that is."""
+    names = [family.name for family in catalogue.families]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"family {name}: declared twice", cure="Choose another name.")
+    for feature in catalogue.all:
+        if feature.family not in names:
+            raise fault(
+                feature.name,
+                f"family {feature.family!r} is none of {', '.join(names)}{meant(feature.family, names)}",
+                "Name one of them, or declare a [[family]] with a text and its flags.",
+            )
 
 
-def _check_whole(catalogue: Catalogue) -> None:
-    """All declarations together: names once only, formulas built on columns declared before them."""
+def _check_columns(catalogue: Catalogue) -> None:
+    """Names once only; formulas built on counted columns declared before them, held in the same unit."""
     for subject in SUBJECTS:
-        seen: set[str] = set()
-        for column in catalogue.columns(subject):
+        seen: dict[str, Column] = {}
+        for column in (c for f in catalogue.features(subject) for c in f.columns):
             if column.name in seen:
-                raise _fault(column.name, "declared twice")
+                raise fault(column.name, "declared twice", "Choose another name.")
+            if column.name in RESERVED:
+                raise fault(column.name, "the name is kept for something else", "Choose another name.")
             absent = [name for name in column.inputs if name not in seen]
             if absent:
-                raise _fault(column.name, f"uses {absent}, which no earlier {subject} declaration makes")
-            seen.add(column.name)
+                raise fault(
+                    column.name,
+                    f"uses {absent}, which no earlier {subject} declaration makes{meant(absent[0], seen)}",
+                )
+            read = [seen[name].feature for name in column.inputs]
+            if any(feature.formula for feature in read):
+                raise fault(column.name, "a formula of a formula is not possible", "Name counted columns.")
+            scales = {feature.scale for feature in read}
+            if len(scales) > 1 or (column.feature.formula == "at_least" and scales - {1}):
+                raise fault(
+                    column.name,
+                    "its columns are not held in the same unit (harm is held in hundredths of a day)",
+                    "Combine harm with harm and counts with counts; for a limit on harm write a condition at_least.",
+                )
+            seen[column.name] = column
 
 
-def _fault(name: str, what: str) -> InputError:
-    return InputError(
-        f"feature {name}: {what}", where="features/data/catalogue.toml", cure="Mend the declaration."
-    )
+def _check_flags(catalogue: Catalogue, feature: Feature) -> None:
+    """What a feature reads follows it: a flag or a sensitivity cannot be lost by choosing another family."""
+    has = set(catalogue.family(feature).flags)
+    read = [catalogue.column(feature.subject, name).feature for c in feature.columns for name in c.inputs]
+    for family in catalogue.families:
+        if feature.source in family.streams and not set(family.flags) <= has:
+            raise fault(
+                feature.name,
+                f"stream {feature.source} belongs to family {family.name} ({', '.join(family.flags)})",
+                f'Write family = "{family.name}".',
+            )
+    for other in read:
+        lost = set(catalogue.family(other).flags) - has
+        if lost:
+            raise fault(
+                feature.name,
+                f"reads {other.name} of family {other.family} ({', '.join(sorted(lost))})",
+                f'Write family = "{other.family}", or take it out.',
+            )
+    kinds = {rule.kind for rule in catalogue.sensitive if rule.touches(feature)}
+    kinds |= {other.sensitive for other in read if other.sensitive}
+    for kind in sorted(kinds - {feature.sensitive}):
+        raise fault(
+            feature.name, f"reads {kind} data", f'Write sensitive = "{kind}", or leave that data out.'
+        )
+    if feature.model and catalogue.refused(feature):
+        raise fault(feature.name, str(catalogue.refused(feature)), "Take out model = true.")
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from features.catalogue import FAMILIES, SUBJECTS, Catalogue, Condition, Feature, window_name, window_phrase
+from features.catalogue import SUBJECTS, Catalogue, Condition, Feature, window_name, window_phrase
 from features.examples import EXAMPLE_KEYS
 from features.streams import STREAMS
 
@@ -89,7 +89,7 @@ def render(catalogue: Catalogue) -> str:
         page.append(
             f"## {subject.capitalize()}: {len(features)} features, {len(catalogue.columns(subject))} columns\n"
         )
-        for family in FAMILIES:
+        for family in [f.name for f in catalogue.families]:
             here = [feature for feature in features if feature.family == family]
             if here:
                 page.append(f"### {subject.capitalize()}: {family}\n")
