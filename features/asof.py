@@ -12,8 +12,9 @@ from datetime import UTC, datetime
 import polars as pl
 
 from features.errors import InputError
+from features.nominals import clusters_at, one_row_a_person, onto
 from features.records import Records
-from features.schema import SPECS, TableSpec
+from features.schema import TableSpec, spec_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -30,7 +31,7 @@ def micros(t: datetime) -> int:
     return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
 
 
-def as_of(records: Records, table: str, t: datetime) -> pl.DataFrame:
+def as_of(records: Records, table: str, t: datetime, frame: pl.DataFrame | None = None) -> pl.DataFrame:
     """The rows of one table of the record store as known at T.
 
     Parameters
@@ -38,12 +39,21 @@ def as_of(records: Records, table: str, t: datetime) -> pl.DataFrame:
     records: the record store (canonical tables: one row per version, with ``known_from`` and ``known_to``).
     table: a table of the contract.
     t: a timezone-aware moment.
+    frame: read these rows instead of the store's own: the same table with columns added (prices, say).
 
     Returns the table's contract columns, at most one row a key, without ``known_from`` / ``known_to``; a table
     with an own time gains ``at``: that time, or for a row that has none the moment it was entered. Order is that
-    of the store. Values filled in later are null unless their clock is <= T.
+    of the store. Values filled in later are null unless their clock is <= T. Where nominals were linked every person
+    is the cluster they belong to as of T, and ``person`` has one row a cluster.
     """
-    return cut(records.table(table), SPECS[table], t)
+    rows = records.table(table) if frame is None else frame
+    clusters = clusters_at(records.links, t)
+    if clusters.is_empty():
+        return cut(rows, spec_of(table), t)
+    if table == "person":
+        rows = onto(cut(rows.with_columns(_entered="known_from"), spec_of(table), t), clusters)
+        return one_row_a_person(rows, "_entered").drop("_entered")
+    return onto(cut(rows, spec_of(table), t), clusters)
 
 
 def cut(frame: pl.DataFrame, spec: TableSpec, t: datetime) -> pl.DataFrame:

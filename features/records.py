@@ -9,8 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
+from features.catalogue import Catalogue, load_catalogue
 from features.errors import InputError
-from features.stores import RECORD_TABLES, split
+from features.nominals import Links
+from features.stores import DERIVED_TABLES, RECORD_TABLES, empty_table, split
 
 
 @dataclass(frozen=True)
@@ -18,11 +20,26 @@ class Records:
     """Canonical tables of one load as feature code sees them (see ``features.stores`` for what is left out).
 
     ``missing`` names what the extract lacked, "table" or "table.column": features that need it are left out.
+    ``links`` says which nominals are one person (``features.nominals``); without it every nominal is its own person.
+    ``catalogue`` declares the features; None: the package's own (``features.own`` adds an analyst's).
     """
 
     load_id: str
     tables: Mapping[str, pl.DataFrame]
     missing: frozenset[str] = field(default_factory=frozenset)
+    links: Links | None = None
+    catalogue: Catalogue | None = None
+
+    @property
+    def declared(self) -> Catalogue:
+        """Every feature there is for these records: the package's, or those and an analyst's own after them."""
+        return self.catalogue if self.catalogue is not None else load_catalogue()
+
+    @property
+    def state(self) -> str:
+        """Names all that a number can depend on; whatever is kept for later use is kept under this name."""
+        own = self.catalogue.digest if self.catalogue is not None else ""
+        return "-".join(part for part in (self.load_id, self.links.digest if self.links else "", own) if part)
 
     def table(self, name: str) -> pl.DataFrame:
         """One row per version of a key; KeyError for a table that is not in the record store."""
@@ -36,13 +53,21 @@ class Records:
         try:
             manifest = json.loads((folder / "load.json").read_text(encoding="utf-8"))
             tables = {name: pl.read_parquet(folder / "records" / f"{name}.parquet") for name in RECORD_TABLES}
+            missing = frozenset(manifest["missing"])
+            for name in DERIVED_TABLES:
+                path = folder / "records" / f"{name}.parquet"
+                if path.exists():
+                    tables[name] = pl.read_parquet(path)
+                else:  # a load made before there was such a table: its features are left out, by name
+                    tables[name] = empty_table(name)
+                    missing |= {name}
         except (OSError, ValueError, pl.exceptions.PolarsError) as problem:
             raise InputError(
                 f"The load in {folder.name} cannot be read ({type(problem).__name__}).",
                 where=str(folder),
                 cure="Ingest the extract again into a new home folder.",
             ) from problem
-        return cls(manifest["load_id"], tables, frozenset(manifest["missing"]))
+        return cls(manifest["load_id"], tables, missing)
 
     @classmethod
     def from_canonical(
