@@ -71,24 +71,25 @@ class Catalogue:
     families: tuple[Family, ...] = ()
     sensitive: tuple[Sensitive, ...] = ()
 
+    def __hash__(self) -> int:
+        return hash((self.edition, len(self.all), self.digest))
+
     def features(self, subject: str | None = None) -> list[Feature]:
         """The features of one subject (offender, victim, dyad), or all of them."""
-        if subject is not None and subject not in SUBJECTS:
-            raise InputError(
-                f"there are no histories of {subject!r}",
-                where="subject",
-                cure=f"Choose one of {', '.join(SUBJECTS)}.",
-            )
+        if subject is not None:
+            check_subject(subject)
         return [f for f in self.all if subject in (None, f.subject)]
 
     def columns(self, subject: str) -> list[Column]:
         """Every column of one subject, windows multiplied out, in catalogue order."""
         self.features(subject)
+        check_subject(subject)
         return list(self._columns[subject].values())
 
     def column(self, subject: str, name: str) -> Column:
         """One column by name; InputError when the catalogue has none of that name for that subject."""
         self.features(subject)
+        check_subject(subject)
         if name not in self._columns[subject]:
             raise InputError(
                 f"the catalogue has no {subject} column {name!r}{meant(name, self._columns[subject])}",
@@ -149,6 +150,16 @@ class Catalogue:
     def extended(self, files: Mapping[str, bytes]) -> Catalogue:
         """This catalogue with own files after it: file name -> content. InputError names the file at fault."""
         return _assembled(self, [(name, _document(name, files[name])) for name in sorted(files)])
+
+
+def check_subject(subject: str) -> None:
+    """InputError for anything but offender, victim or dyad."""
+    if subject not in SUBJECTS:
+        raise InputError(
+            f"there are no histories of {subject!r}",
+            where="subject",
+            cure=f"Choose one of {', '.join(SUBJECTS)}.",
+        )
 
 
 def meaning(feature: Feature) -> str:

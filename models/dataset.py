@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from features.catalogue import Catalogue, Column, load_catalogue
+from features.catalogue import Catalogue, Column, Feature, load_catalogue
 from features.clocks import parse_as_of
 from features.cohort import cohort
 from features.errors import InputError
@@ -39,11 +39,12 @@ class Columns:
     shapes: dict[str, str]
     declared: dict[str, Column]
     left_out: dict[str, str]
+    catalogue: Catalogue | None = None
 
     def without(self, sensitive: str) -> Columns:
         """The same less every column marked ``sensitive``."""
         kept = {n: s for n, s in self.shapes.items() if self.declared[n].feature.sensitive != sensitive}
-        return Columns(kept, self.declared, self.left_out)
+        return replace(self, shapes=kept)
 
 
 def shape_of(column: Column) -> str:
@@ -67,11 +68,15 @@ def model_columns(
 ) -> Columns:
     """Columns of the offender catalogue that enter the model on a force lacking ``missing``.
 
-    Windows are those of ``logistic.toml``; features marked health stay out unless ``health`` (an authorisation is
-    recorded by the caller); features whose records the force does not hold are left out by name.
+    Windows are those of ``logistic.toml`` (an own feature enters with every window it declares); features marked
+    health stay out unless ``health`` (an authorisation is recorded by the caller); features of a flagged family,
+    those declared ``model = false`` and those whose records the force does not hold are left out by name. Raises
+    InputError when the settings ask for a feature that no model may take, or that is not declared.
     """
     catalogue = catalogue or load_catalogue()
-    use = set(settings.load("logistic")["windows"]["use"])
+    config = settings.load("logistic")
+    use, only = set(config["windows"]["use"]), config["features"]["only"]
+    _check_asked(only, catalogue)
     left_out = {
         name: f"the records lack {lack}" for name, lack in catalogue.left_out("offender", missing).items()
     }
@@ -80,13 +85,44 @@ def model_columns(
     for column in catalogue.columns("offender"):
         declared[column.name] = column
         f = column.feature
-        if f.name in left_out or (f.windows and column.name.rsplit("_", 1)[-1] not in use):
-            continue
-        if f.sensitive == "health" and not health:
-            left_out[f.name] = "health data: used only when a named person has authorised it"
-            continue
-        shapes[column.name] = shape_of(column)
-    return Columns(shapes, declared, left_out)
+        barred = catalogue.refused(f) or _barred(f, health, only)
+        if barred:
+            left_out[f.name] = barred
+        anyhow = f.model or bool(f.origin) or not f.windows
+        if f.name not in left_out and (anyhow or column.name.rsplit("_", 1)[-1] in use):
+            shapes[column.name] = shape_of(column)
+    return Columns(shapes, declared, left_out, catalogue)
+
+
+def _barred(feature: Feature, health: bool, only: Sequence[str]) -> str | None:
+    """Why a feature that a model may take stays out of this one, in words."""
+    if feature.model is False:
+        return "declared with model = false"
+    if feature.sensitive == "health" and not health:
+        return "health data: used only when a named person has authorised it"
+    return "not among the features the settings name" if only and feature.name not in only else None
+
+
+def _check_asked(names: Sequence[str], catalogue: Catalogue) -> None:
+    by_name = {feature.name: feature for feature in catalogue.features("offender")}
+    for name in names:
+        why = catalogue.refused(by_name[name]) if name in by_name else "there is no such offender feature"
+        if why:
+            raise InputError(
+                f"The settings ask for {name}: {why}.", where="logistic.toml: features", cure="Take it out."
+            )
+
+
+def refuse_flagged(columns: Columns) -> None:
+    """The last gate before a fit, whoever chose the columns: InputError names the first that no model may take."""
+    catalogue = columns.catalogue or load_catalogue()
+    known = {column.name: column for column in catalogue.columns("offender")} | columns.declared
+    for feature in (known[name].feature for name in columns.shapes if name in known):
+        why = catalogue.refused(feature)
+        if why:
+            raise InputError(
+                f"{feature.name}: {why}.", where="training features", cure="Leave the feature out."
+            )
 
 
 def records_begin(records: Records, until: datetime) -> datetime | None:
@@ -155,7 +191,7 @@ class Source:
         rules and the report may want; sorted by person_id."""
         if self._last is not None and self._last[0] == t:
             return self._last[1]
-        catalogue = load_catalogue()
+        catalogue = self.records.declared
         wanted = [*model_columns(self.records.missing, health=True, catalogue=catalogue).shapes]
         known = {c.name for c in catalogue.columns("offender")}
         lost = catalogue.left_out("offender", self.records.missing)

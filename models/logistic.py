@@ -24,7 +24,7 @@ from features.harm import load_scheme
 from features.home import Home
 from features.records import Records
 from models import compare, fitting, settings, store
-from models.dataset import Columns, Progress, Source, label_grid, model_columns, training_rows
+from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
 from models.scorer import FORMAT
 
 LIBRARIES = ("polars", "numpy", "scikit-learn", "scipy")
@@ -230,7 +230,7 @@ def fit_until(
             where=f"{where}; records run until {end:%Y-%m-%d}" if end else where,
             cure=f"Load a longer period{f', or choose a date at least {needed} days into it' if later else ''}.",
         )
-    columns = model_columns(records.missing, health=authorisation is not None)
+    columns = model_columns(records.missing, authorisation is not None, records.declared)
     rows, newest = training_rows(source, dates, list(columns.shapes), seed)
     doc = document(rows, newest, columns, horizon_days=main, seed=seed)
     doc["training"] |= {
@@ -266,6 +266,7 @@ def document(
             where="training outcomes",
             cure="Load a longer period, or check that events are marked domestic and name their suspects.",
         )
+    refuse_flagged(columns)
     directions = {n: columns.declared[n].feature.direction for n in columns.shapes if n in columns.declared}
     fitted = fitting.fit(rows, newest, columns.shapes, directions, key)
     if not fitted.terms:
