@@ -36,19 +36,23 @@ class Cells:
         )
 
 
-def combine(column: Column, inputs: list[Cells]) -> pl.Series:
-    """A formula column from its input columns, element by element.
+def worked_out(column: Column, inputs: list[Cells]) -> tuple[Ints | Floats, Bools]:
+    """A formula column from its input columns, element by element: values, and which of them are there.
 
     ``rate``: events a day in the first input's window over events a day in the second's (``parameters`` are the
     two lengths in days); null where the second is 0. ``share``: first / second; null where the second is 0.
     ``balance``: (first - second) / (first + second), from -1 to 1; null where both are 0. ``at_least``: 1 where the
-    one input is >= the parameter, else 0. A null input makes a null cell.
+    one input is >= the parameter, else 0. ``decay``: the inputs are sums over ever longer windows; what each adds to
+    the one before is multiplied by its weight, added up in whole numbers and divided once (``parameters``: the
+    weights, then the divisor). A null input makes a null cell.
     """
     feature = column.feature
     a = inputs[0]
     if feature.formula == "at_least":
         met = (a.values >= feature.parameters[0]).astype(np.int64)
-        return _series(column.name, met, a.valid)
+        return met, a.valid
+    if feature.formula == "decay":
+        return _faded(feature.parameters, inputs)
     b = inputs[1]
     x, y = a.values.astype(np.float64), b.values.astype(np.float64)
     if feature.formula == "rate":
@@ -59,14 +63,34 @@ def combine(column: Column, inputs: list[Cells]) -> pl.Series:
     else:
         above, below = x - y, x + y
     valid = a.valid & b.valid & (below != 0.0)
-    return _series(column.name, np.divide(above, below, out=np.zeros_like(above), where=valid), valid)
+    return np.divide(above, below, out=np.zeros_like(above), where=valid), valid
+
+
+def _faded(parameters: tuple[int, ...], inputs: list[Cells]) -> tuple[Floats, Bools]:
+    *weights, divisor = parameters
+    total, before = np.zeros_like(inputs[0].values), np.zeros_like(inputs[0].values)
+    valid = inputs[0].valid
+    for weight, cells in zip(weights, inputs, strict=True):
+        total = total + weight * (cells.values - before)
+        before, valid = cells.values, valid & cells.valid
+    return total.astype(np.float64) / divisor, valid
+
+
+def in_unit(column: Column, cells: Cells) -> tuple[Ints | Floats, Bools]:
+    """An integer column in its unit: Int64, or Float64 once divided by the feature's scale."""
+    if column.feature.scale == 1:
+        return cells.values, cells.valid
+    return cells.values.astype(np.float64) / column.feature.scale, cells.valid
+
+
+def combine(column: Column, inputs: list[Cells]) -> pl.Series:
+    """:func:`worked_out` as a Polars column."""
+    return _series(column.name, *worked_out(column, inputs))
 
 
 def show(column: Column, cells: Cells) -> pl.Series:
-    """An integer column in its unit: Int64, or Float64 once divided by the feature's scale."""
-    if column.feature.scale == 1:
-        return _series(column.name, cells.values, cells.valid)
-    return _series(column.name, cells.values.astype(np.float64) / column.feature.scale, cells.valid)
+    """:func:`in_unit` as a Polars column."""
+    return _series(column.name, *in_unit(column, cells))
 
 
 def _series(name: str, values: Ints | Floats, valid: Bools) -> pl.Series:

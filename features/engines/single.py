@@ -42,8 +42,9 @@ def compute(
         persons = pl.concat([keys[name].rename("person") for name in keys.columns]).unique()
         records = around(records, persons, STEPS)
     world = Nearby(records, t)
-    features = dict.fromkeys(column.feature for column in columns)
-    by_feature = {feature: [c for c in columns if c.feature is feature] for feature in features}
+    by_feature: dict[Feature, list[Column]] = {}
+    for column in columns:
+        by_feature.setdefault(column.feature, []).append(column)
     values: dict[str, list[int | None]] = {column.name: [] for column in columns}
     for key in keys.iter_rows():
         streams: dict[str, Facts] = {}
@@ -66,7 +67,6 @@ class Nearby(World):
         self._victims: dict[str, set[str]] = {}
         self._pairs: dict[str, list[tuple[str, str, bool]]] = {}
         self._facts: dict[tuple[str, str | None, str | None], Row] = {}
-        self._of_person: dict[str, dict[str, Row]] | None = None
         super().__init__(records, t)
 
     def source(self, table: str) -> Iterable[Row]:
@@ -96,15 +96,6 @@ class Nearby(World):
         if e not in self._pairs:
             self._pairs[e] = super().pairs_of(event)
         return self._pairs[e]
-
-    def events_with(self, person: str) -> Iterable[Row]:
-        """Events in which the person is a suspect or a victim."""
-        if self._of_person is None:
-            self._of_person = {}
-            for e, event in self.events.items():
-                for one in self.suspects_of(event) | self.victims_of(event):
-                    self._of_person.setdefault(one, {})[e] = event
-        return self._of_person.get(person, {}).values()
 
     def _own_events(self, stream: str, person: str) -> Iterator[Row]:
         for event in self.events_with(person):
