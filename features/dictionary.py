@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 from pathlib import Path
 
-from features.catalogue import SUBJECTS, Catalogue, Condition, Feature, window_name, window_phrase
+from features.catalogue import SUBJECTS, Catalogue, Condition, Family, Feature, window_name, window_phrase
 from features.examples import EXAMPLE_KEYS
 from features.streams import STREAMS
 
 PAGE = Path(__file__).parent.parent / "docs" / "data-dictionary.md"
+#: Tables a stream reads beside its own and the event tables; what a field needs is added.
+_READS = {
+    "near": ("relationship", "order"),
+    "partner": ("involvement", "relationship"),
+    "pair_partner": ("involvement", "relationship"),
+    "household_person": ("event", "involvement", "offence"),
+}
+_EVENT_TABLES = ("event", "involvement", "offence")
 _EXPECTED = {
     1: "more of it is expected with more harm",
     -1: "less of it is expected with more harm",
@@ -33,9 +42,10 @@ _FORMULA = {
 }
 _INTRODUCTION = """# Data dictionary
 
-Every feature there is, written by `python -m features.catalogue` from `features/data/catalogue.toml` (edition
-{edition}); change that file, never this page. {declared} declarations become {columns} columns once windows are
-multiplied out.
+Every feature there is, written by `python -m features.catalogue` from `features/data/catalogue*.toml` (edition
+{edition}); change those files, never this page. {declared} declarations become {columns} columns once windows are
+multiplied out. `doorstep features list` and `doorstep features explain NAME` say the same in a terminal, an analyst's
+own features included ([your-own-features.md](your-own-features.md)).
 
 **As of T.** A feature at T sees what had happened and was on record at T, as it stood then. A window of w days is
 (T - w x 86,400 s, T]: an event at T is in, one exactly w days old is out. Column names end in the window
@@ -45,12 +55,24 @@ multiplied out.
 extract lacks a table or column that a feature *needs*, its columns are absent and its name is reported.
 
 **Domestic** means recorded as Y; an event recorded as U counts in no domestic feature. **Harm** is in days of the
-Cambridge Crime Harm Index as `features/data/harm/` holds it. Sex, ethnicity, anything of place, interventions and
-records that the force's own proactive activity produced are in no feature: the store that features read lacks them.
+Cambridge Crime Harm Index as `features/data/harm/` holds it. Sex, ethnicity, addresses and districts,
+interventions and records that the force's own proactive activity produced are in no feature: the store that features
+read lacks them. Of who shared an address it knows who and when, not where; those features are of a flagged family.
 
-**Examples** run on both engines as tests. T is 2024-06-01 at 06:00 in London unless stated; a date without a time is
+**Examples** run on every engine as tests. T is 2024-06-01 at 06:00 in London unless stated; a date without a time is
 23:59:59 of that day; `event E1 2024-05-20 P>V` is a domestic crime on that day with suspect P and victim V;
 `P+Q>V` has two suspects. The example is about person P (offender), person V (victim) or the pair P > V (dyad).
+
+## Families, and what no model may take
+
+A feature belongs to one family. A flag says why no model may take the family's features; lists, sheets and people still
+may. *proactive*: it moves with what the force itself chooses to do. *protected*: it is, or stands for, a characteristic
+protected by the Equality Act 2010. *proxy_risk*: it may carry such a characteristic, or where somebody lives, in by the
+back door. `models.dataset` leaves flagged features out with the reason, and refuses them when asked for by name.
+
+| family | what belongs there | flags | features |
+|---|---|---|---|
+{families}
 
 ## What is counted
 
@@ -70,7 +92,7 @@ def render(catalogue: Catalogue) -> str:
     """The whole page as Markdown."""
     used = {feature.source for feature in catalogue.all if feature.source}
     streams = "\n".join(
-        f"| `{stream.name}` | {stream.says} | {_tables(stream.table)} |"
+        f"| `{stream.name}` | {stream.says} | {', '.join(f'`{t}`' for t in _read_by(stream.name))} |"
         for stream in STREAMS.values()
         if stream.name in used
     )
@@ -82,6 +104,7 @@ def render(catalogue: Catalogue) -> str:
             columns=columns,
             rules=_RULES,
             streams=streams,
+            families="\n".join(_family_row(catalogue, family) for family in catalogue.families),
         )
     ]
     for subject in SUBJECTS:
@@ -89,49 +112,94 @@ def render(catalogue: Catalogue) -> str:
         page.append(
             f"## {subject.capitalize()}: {len(features)} features, {len(catalogue.columns(subject))} columns\n"
         )
-        for family in [f.name for f in catalogue.families]:
-            here = [feature for feature in features if feature.family == family]
+        for family in catalogue.families:
+            here = [feature for feature in features if feature.family == family.name]
             if here:
-                page.append(f"### {subject.capitalize()}: {family}\n")
-                page.extend(_entry(feature) for feature in here)
+                page.append(f"### {subject.capitalize()}: {family.name}\n")
+                page.extend(_entry(catalogue, feature) for feature in here)
     return "\n".join(page).rstrip() + "\n"
 
 
-def _tables(table: str) -> str:
-    return "`event`, `involvement`, `offence`" if table == "event" else f"`{table}`"
-
-
-def _entry(feature: Feature) -> str:
-    windows = ", ".join(window_name(w) for w in feature.windows)
-    facts = [
-        f"- Unit: {feature.unit}" + (f"; windows: {windows}" if windows else "; no window"),
-        f"- Is: {_meaning(feature)}",
-        f"- Expected direction: {_EXPECTED[feature.direction]}",
+def render_own(catalogue: Catalogue) -> str:
+    """The page of a home's own features as Markdown: the same entries, file by file."""
+    page = [
+        "# Data dictionary: own features\n",
+        "Written by `doorstep features add`; change the files, not this.\n",
     ]
+    for origin in dict.fromkeys(feature.origin for feature in catalogue.own):
+        page.append(f"## {origin}\n")
+        page.extend(_entry(catalogue, feature) for feature in catalogue.own if feature.origin == origin)
+    return "\n".join(page).rstrip() + "\n"
+
+
+def _family_row(catalogue: Catalogue, family: Family) -> str:
+    held = sum(feature.family == family.name for feature in catalogue.all)
+    return f"| {family.name} | {family.text} | {', '.join(family.flags) or 'none'} | {held} |"
+
+
+def _read_by(stream: str) -> tuple[str, ...]:
+    table = STREAMS[stream].table
+    own = _EVENT_TABLES if table == "event" else (table,)
+    return tuple(dict.fromkeys((*own, *_READS.get(stream, ()))))
+
+
+def source_tables(catalogue: Catalogue, feature: Feature) -> tuple[str, ...]:
+    """The tables of the extract a feature is computed from; a formula's are those of its columns."""
+    if feature.formula:
+        read = [catalogue.column(feature.subject, name).feature for c in feature.columns for name in c.inputs]
+        return tuple(dict.fromkeys(table for other in read for table in source_tables(catalogue, other)))
+    named = [need.split(".")[0] for needs in feature.needs for need in needs.split("|")]
+    return tuple(dict.fromkeys((*_read_by(feature.source), *named)))
+
+
+def facts_of(catalogue: Catalogue, feature: Feature) -> dict[str, str]:
+    """What there is to say of a feature, heading -> words (Markdown marks around names)."""
+    family = catalogue.family(feature)
+    windows = ", ".join(window_name(w) for w in feature.windows)
+    facts = {
+        "Unit": feature.unit + (f"; windows: {windows}" if windows else "; no window"),
+        "Family": f"{family.name}"
+        + (f" (flags: {', '.join(family.flags)}: no model may take it)" if family.flags else ""),
+        "Source tables": ", ".join(f"`{table}`" for table in source_tables(catalogue, feature)),
+        "Is": _meaning(feature),
+        "Expected direction": _EXPECTED[feature.direction],
+    }
     if feature.needs:
-        facts.append("- Needs: " + ", ".join(f"`{need.replace('|', '` or `')}`" for need in feature.needs))
+        facts["Needs"] = ", ".join(f"`{need.replace('|', '` or `')}`" for need in feature.needs)
     if feature.sensitive:
-        facts.append(f"- Sensitive: {feature.sensitive}")
+        facts["Sensitive"] = feature.sensitive
+    if feature.model is False:
+        facts["Model"] = "kept out (model = false)"
+    return facts
+
+
+def title_of(feature: Feature) -> str:
+    """The plain-English name as a sentence, with its window as "w days"."""
+    phrase = window_phrase(90).replace("90", "w")
+    text = feature.text.replace("{window}", window_phrase(None) if feature.windows == (None,) else phrase)
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def example_of(feature: Feature) -> tuple[str, str]:
+    """Whom the worked example is about, and when; and what comes out."""
     when = "" if feature.example.as_of == "2024-06-01" else f" (T = {feature.example.as_of})"
     expected = ", ".join(f"`{name}` = {'null' if v is None else v}" for name, v in feature.example.expect)
-    about = " > ".join(EXAMPLE_KEYS[feature.subject])
-    text = feature.text.replace(
-        "{window}",
-        window_phrase(90).replace("90", "w")
-        if None not in feature.windows or len(feature.windows) > 1
-        else window_phrase(None),
-    )
+    return f"{' > '.join(EXAMPLE_KEYS[feature.subject])}{when}", expected
+
+
+def _entry(catalogue: Catalogue, feature: Feature) -> str:
+    about, expected = example_of(feature)
     return "\n".join(
         [
             f"#### `{feature.name}`\n",
-            f"{text[0].upper()}{text[1:]}.\n",
-            *facts,
+            f"{title_of(feature)}\n",
+            *(f"- {heading}: {words}" for heading, words in facts_of(catalogue, feature).items()),
             "",
             "```text",
             *feature.example.given,
             "```",
             "",
-            f"For {about}{when}: {expected}.\n",
+            f"For {about}: {expected}.\n",
         ]
     )
 
@@ -139,6 +207,11 @@ def _entry(feature: Feature) -> str:
 def _meaning(feature: Feature) -> str:
     if feature.formula:
         names = [f"`{name.replace('{w}', 'w')}`" for name in feature.of]
+        if feature.formula == "decay":
+            *weights, divisor = feature.parameters
+            rings = [names[0], *(f"({b} - {a})" for a, b in itertools.pairwise(names))]
+            added = " + ".join(f"{weight} x {ring}" for weight, ring in zip(weights, rings, strict=True))
+            return f"({added}) / {divisor}, of the whole numbers held"
         numbers = {f"p{i}": n for i, n in enumerate(feature.parameters)}
         return _FORMULA[feature.formula].format(*names, **numbers)
     what = _AGGREGATE[feature.aggregate].format(value=feature.value)

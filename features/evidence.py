@@ -12,7 +12,7 @@ from datetime import datetime
 import polars as pl
 
 from features.asof import micros
-from features.catalogue import KEYS, Column, Feature, load_catalogue
+from features.catalogue import KEYS, Catalogue, Column, Feature
 from features.engines.facts import FactStore
 from features.engines.fast import fields_read, meets
 from features.engines.kernels import DAY
@@ -53,8 +53,8 @@ def evidence_frame(
     A sum cites what adds to it; a maximum, a latest value and a recency cite the records that decide them; a
     formula cites what its inputs cite. Raises InputError for an unknown column or a row without a key.
     """
-    wanted, key = _resolve(subject_row, column)
-    catalogue = load_catalogue()
+    wanted, key = _resolve(records.declared, subject_row, column)
+    catalogue = records.declared
     columns = [catalogue.column(wanted.feature.subject, name) for name in wanted.inputs] or [wanted]
     store = _store(records, wanted.feature.subject, t, key)
     parts = [_cited(store, each, t) for each in columns if each.feature.source != "person"]
@@ -97,9 +97,10 @@ def _deciding(facts: pl.DataFrame, feature: Feature) -> pl.DataFrame:
     return facts
 
 
-def _resolve(subject_row: Mapping[str, str], name: str) -> tuple[Column, dict[str, str]]:
+def _resolve(
+    catalogue: Catalogue, subject_row: Mapping[str, str], name: str
+) -> tuple[Column, dict[str, str]]:
     """The column meant and the key given."""
-    catalogue = load_catalogue()
     for subject in ("dyad",) if "suspect_id" in subject_row else ("offender", "victim"):
         for column in catalogue.columns(subject):
             if column.name == name:
@@ -123,7 +124,7 @@ def _store(records: Records, subject: str, t: datetime, key: Mapping[str, str]) 
         if held is records and question == asked:
             return store
     keys = pl.DataFrame({**{name: [value] for name, value in key.items()}, "subject": [0]})
-    fields = fields_read(load_catalogue().columns(subject))
+    fields = fields_read(records.declared.columns(subject))
     for read in fields.values():
         read.update(f for f in ("kind", "harm_cd") if "domestic" in read)
     store = FactStore(records, t, keys, fields)

@@ -15,11 +15,11 @@ from typing import Any
 
 import polars as pl
 
-from features.catalogue import Column, Feature, load_catalogue, window_phrase
+from features.catalogue import Column, Feature, window_phrase
 from features.evidence import evidence
 from features.histories import histories
 from features.records import Records
-from features.schema import SPECS
+from features.slices import around
 from features.streams import STREAMS
 from risk.score import Scored
 from risk.settings import settings
@@ -110,7 +110,7 @@ class Explainer:
             scored.contributions(wanted).select("person_id", "column", "contribution").iter_rows()
         ):
             self._shares[person][column] = share
-        catalogue = load_catalogue()
+        catalogue = view.records.declared
         self._columns = {column.name: column for column in catalogue.columns("offender")}
         self._lost = catalogue.left_out("offender", view.records.missing)
         self._references = dict(view.identity("event_place").select("event_id", "reference").iter_rows())
@@ -210,32 +210,9 @@ class Explainer:
 
 
 def narrowed(records: Records, persons: Sequence[str]) -> Records:
-    """The records that can stand behind a sentence about these persons: their events whole, their other rows.
-
-    Nothing is lost that a history of theirs counts; citing from a small table is what keeps publishing quick.
-    """
-    part, offence = records.table("involvement"), records.table("offence")
-    events = pl.concat(
-        [
-            part.filter(pl.col("person_id").is_in(persons) | pl.col("victim_id").is_in(persons)).select(
-                "event_id"
-            ),
-            offence.filter(pl.col("suspect_id").is_in(persons) | pl.col("victim_id").is_in(persons)).select(
-                "event_id"
-            ),
-        ]
-    ).unique()
-    tables = {}
-    for name, frame in records.tables.items():
-        about = [column for column, (table, _) in SPECS[name].parents.items() if table == "person"]
-        about += ["person_id"] if name == "person" else []
-        keep = pl.any_horizontal(
-            [pl.col(column).is_in(persons).fill_null(False) for column in about] or [pl.lit(False)]
-        )
-        if "event_id" in frame.columns:
-            keep |= pl.col("event_id").is_in(events["event_id"].implode()).fill_null(False)
-        tables[name] = frame.filter(keep)
-    return Records(records.load_id, tables, records.missing)
+    """The records that can stand behind a sentence about these persons; citing from a small store is what keeps
+    publishing quick."""
+    return around(records, pl.Series("person_id", persons, dtype=pl.String))
 
 
 # --- telling one feature -----------------------------------------------------------------------------------
