@@ -22,7 +22,7 @@ Raw = dict[str, pl.DataFrame]
 #: Tables a history is made from, with what they point to first.
 TABLES = (
     "person", "event", "offence", "involvement", "relationship", "risk_assessment", "custody", "bail", "conviction",
-    "spell", "order", "breach", "marker", "wanted", "call",
+    "spell", "order", "breach", "marker", "wanted", "call", "address", "residence",
 )  # fmt: skip
 _WINDOWS = (30, 90, 180, 365, 730, 1095)
 _SECOND = timedelta(seconds=1)

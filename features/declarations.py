@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from features.errors import InputError
-from features.schema import SPECS
+from features.schema import spec_of
 from features.streams import BOOL, INT, STREAMS, TEXT
 
 SUBJECTS = ("offender", "victim", "dyad")
@@ -25,6 +25,7 @@ FORMULAS: dict[str, tuple[int | None, int | None]] = {
     "share": (2, 0),
     "balance": (2, 0),
     "at_least": (1, 1),
+    "decay": (None, None),
 }
 FLAGS = ("proactive", "protected", "proxy_risk")
 SENSITIVE = ("", "age", "health")
@@ -359,6 +360,8 @@ def _check_formula(feature: Feature) -> None:
     takes, numbers = FORMULAS[feature.formula]
     if takes not in (None, len(feature.of)) or numbers not in (None, len(feature.parameters)):
         raise fault(name, f"formula {feature.formula} takes {takes} columns and {numbers} parameters")
+    if feature.formula == "decay" and len(feature.parameters) != len(feature.of) + 1:
+        raise fault(name, "formula decay takes a weight for each column, and what the sum is divided by")
     if not all(isinstance(column, str) for column in feature.of):
         raise fault(name, "of lists names of columns")
     if any(type(p) is not int for p in feature.parameters):
@@ -413,7 +416,7 @@ def _check_codes(feature: Feature, table: str, field: str, condition: Condition)
             "what police set going themselves is not among the records features read",
             "Take the condition out.",
         )
-    declared = SPECS[table].schema.columns().get(field)
+    declared = spec_of(table).schema.columns().get(field)
     codes = ((declared.metadata or {}).get("values") if declared is not None else None) or ()
     strange = [value for value in condition.values if codes and value not in codes]
     if strange:

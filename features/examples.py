@@ -50,6 +50,8 @@ _WORDS: dict[str, tuple[str, tuple[str, ...], dict[str, Any], str | None]] = {
     "spell": ("spell", ("person_id", "state", "started_on"), {}, None),
     "person": ("person", ("person_id", "date_of_birth"), {}, None),
     "relationship": ("relationship", ("person_id_a", "kind", "person_id_b", "started_on"), {}, None),
+    "address": ("address", ("address_id", "kind"), {}, None),
+    "residence": ("residence", ("person_id", "address_id", "started_on"), {}, None),
     "call": ("call", ("call_id", "received_at"), {}, None),
 }
 

@@ -21,6 +21,19 @@ reported for it). For a victim likewise by ``offence.victim_id``; for a pair an 
 two names contradicts the pair. Several victims of one event do not multiply a suspect's harm: the event is one
 fact of the suspect, and one fact of each pair.
 
+**Ties** (features/data/network.toml has the numbers): two persons are tied when they are a pair of an event, suspects
+of one event, related by a row of ``relationship``, respondent and protected of an order, or parties (suspects or
+victims) of events in which the same child took part. An event with more parties than ``most_persons``, or a child
+around whom there are more, ties nobody. A tie came about at the earliest time of a row that makes it (a child's tie
+when the second of the two was in an event with the child). A shared address is kept apart, in streams of its own: it
+says where people live. **Two steps**: tied to someone who is tied; came about when the later of the two ties did (the
+earliest such way counts).
+
+**Partners**: the other side of a ``relationship`` row of kind spouse or partner, or of a suspect's involvement that
+names a victim and such a relationship, from either side. First named: the earliest such row, rows as ex-partner
+included. *Current* unless a later (or as late) row ends the relationship or names an ex-partner. *New*: first named
+after the latest domestic event of the person, as suspect, with somebody else (and there is one).
+
 **Existence**: an event that is not known at T takes its offences, involvements and pairs with it; an assessment
 without a named suspect belongs to every suspect of its event, if that event is known.
 
@@ -64,6 +77,7 @@ WEAPONS = ("blade", "firearm", "other")
 CHARGED = ("1", "1A")
 NOT_SUPPORTED = ("16",)
 PARTNER_KINDS = ("spouse", "partner")
+PARTNERS_EVER = (*PARTNER_KINDS, "ex_partner")
 DASH_QUESTIONS = tuple(f"q{n:02d}" for n in range(1, 28))
 
 EVENT_FIELDS: dict[str, str] = {
@@ -77,6 +91,8 @@ EVENT_FIELDS: dict[str, str] = {
     "injury_level": INT,
     "children_present": INT,
     "primary": BOOL,  # this suspect is recorded as the primary aggressor
+    "told_by_suspect": BOOL,  # this suspect was the first to report the event
+    "told_by_victim": BOOL,  # this victim was the first to report the event
     "harm_cd": INT,  # hundredths of a harm day, summed over the offences that count
     "max_harm_cd": INT,  # the gravest of them
     "offences": INT,
@@ -101,6 +117,8 @@ _EVENT_NEEDS: dict[str, str] = {
     "weapon": "event.weapon|offence",
     "injury_level": "event.injury",
     "primary": "event.primary_aggressor_id",
+    "told_by_suspect": "event.first_reporter_id",
+    "told_by_victim": "event.first_reporter_id",
     **{
         name: f"event.{name}"
         for name in ("abuse", "source", "alcohol", "drugs", "counter_allegation", "children_present")
@@ -130,6 +148,8 @@ _STREAM_NEEDS: dict[str, tuple[str, ...]] = {
     "call_as_victim": ("call.victim_id",),
     "separation": ("relationship.ended_on",),
     "pair_separation": ("relationship.ended_on",),
+    **dict.fromkeys(("dyad_as_suspect", "dyad_as_victim", "dyad", "rival", "other_victim"), (_PAIR_NEEDS,)),
+    **dict.fromkeys(("household_person", "pair_household"), ("residence|person.address_id", "address.kind")),
 }
 
 
@@ -151,6 +171,11 @@ class Stream:
         stream = (*table, *_STREAM_NEEDS.get(self.name, ()))
         return tuple(dict.fromkeys([*stream, *(own[field] for field in fields if field in own)]))
 
+
+#: What a person near the subject was lately suspected of in domestic-abuse events: harm of the last 730 days that
+#: fades (hundredths of a day x thousandths), events of 365 days, whether one of those was serious.
+_ACTS: dict[str, str] = {"recent_harm": INT, "recent_events": INT, "serious": BOOL}
+_PARTNER: dict[str, str] = {"current": BOOL, "new": BOOL, "harmed": BOOL, "children": BOOL}
 
 _PERSON, _PAIR = ("offender", "victim"), ("dyad",)
 
@@ -326,6 +351,80 @@ STREAMS: dict[str, Stream] = {
             "the recorded end of the pair's relationship as spouses or partners (at = the day it ended)",
             "other",
             "relationship",
+        ),
+        Stream(
+            "dyad_as_suspect",
+            ("offender",),
+            {"other": TEXT, "events": INT, "shared": BOOL, "both": BOOL, "began": TEXT},
+            "a person whom this one is suspected of abusing (at = the first event)",
+            "other",
+        ),
+        Stream(
+            "dyad_as_victim",
+            ("victim",),
+            {"other": TEXT, "events": INT, "shared": BOOL, "both": BOOL, "began": TEXT},
+            "a person suspected of abusing this one (at = the first event)",
+            "other",
+        ),
+        Stream(
+            "dyad",
+            _PAIR,
+            {"both": BOOL, "began": TEXT},
+            "the two as suspect and victim of domestic abuse, either way round (at = the first event)",
+            "began",
+        ),
+        Stream(
+            "rival",
+            _PAIR,
+            {"other": TEXT, "events": INT, **_ACTS},
+            "another person suspected of abusing the victim (at = the first event)",
+            "other",
+        ),
+        Stream(
+            "other_victim",
+            _PAIR,
+            {"other": TEXT, "events": INT, **_ACTS},
+            "another person whom the suspect is suspected of abusing (at = the first event)",
+            "other",
+        ),
+        Stream(
+            "partner",
+            ("offender",),
+            {"other": TEXT, **_PARTNER},
+            "a person named as spouse or partner (at = first named as that, or as former partner)",
+            "other",
+            "relationship",
+        ),
+        Stream(
+            "pair_partner",
+            _PAIR,
+            _PARTNER,
+            "the victim named as the suspect's spouse or partner (at = first named as that, or as former partner)",
+            "other",
+            "relationship",
+        ),
+        Stream(
+            "near",
+            _PERSON,
+            {"other": TEXT, "step": INT, **_ACTS},
+            "a person tied to this one (step 1), or tied to someone who is (step 2)",
+            "other",
+        ),
+        Stream(
+            "household_person",
+            _PERSON,
+            {"other": TEXT, "current": BOOL, **_ACTS},
+            "a person who shared an address with this one",
+            "other",
+            "household",
+        ),
+        Stream(
+            "pair_household",
+            _PAIR,
+            {"current": BOOL},
+            "suspect and victim sharing an address",
+            "other",
+            "household",
         ),
         Stream(
             "person",

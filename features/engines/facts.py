@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from features.asof import as_of, cut
+from features.asof import as_of
+from features.engines import facts_network
 from features.harm import load_scheme, price
 from features.records import Records
-from features.schema import SPECS
 from features.streams import (
     CHARGED,
     DASH_QUESTIONS,
@@ -71,7 +71,9 @@ class Events:
         events = as_of(records, "event", t).with_row_index("e")
         number = events.select("event_id", "e")
         self.involvement = as_of(records, "involvement", t).join(number, on="event_id")
-        self.offence = cut(priced(records.table("offence")), SPECS["offence"], t).join(number, on="event_id")
+        self.offence = as_of(records, "offence", t, priced(records.table("offence"))).join(
+            number, on="event_id"
+        )
         self.events = events
         if people is not None:
             in_it = pl.concat([self.suspects, self.victims]).filter(pl.col("person").is_in(people.implode()))
@@ -127,6 +129,10 @@ class Events:
                 else pl.lit(False)
             )
             facts = facts.with_columns(by.fill_null(False).alias("primary"))
+        for side in ("suspect", "victim"):
+            if f"told_by_{side}" in wanted:
+                first = pl.col("first_reporter_id") == pl.col(side) if side in keys.columns else pl.lit(False)
+                facts = facts.with_columns(first.fill_null(False).alias(f"told_by_{side}"))
         if wanted & OFFENCE_FIELDS:
             facts = facts.with_row_index("f")
             rolled = self._roll_up(facts, wanted)
@@ -148,6 +154,7 @@ class Events:
         ]
         have += [c for c in ("counter_allegation", "children_present") if c in wanted]
         have += ["primary_aggressor_id"] if "primary" in wanted else []
+        have += ["first_reporter_id"] if wanted & {"told_by_suspect", "told_by_victim"} else []
         have += [f"{name}_recorded" for name in _FROM_EVENT if name in wanted]
         level = pl.col("injury").replace_strict(INJURY_LEVEL, default=None, return_dtype=pl.Int64)
         made = {
@@ -231,7 +238,12 @@ class FactStore:
         people = self._people.implode()
         return rows.filter(pl.any_horizontal([pl.col(c).is_in(people) for c in person_columns]))
 
-    def _owned(self, rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
+    @cached_property
+    def graph(self) -> facts_network.Graph:
+        """The relationships around the subjects as of T."""
+        return facts_network.graph_at(self.records, self.t, self._people)
+
+    def owned(self, rows: pl.DataFrame, *columns: str) -> pl.DataFrame:
         """Give each row its subject number; rows of nobody asked for fall away."""
         names = [c for c in self.keys.columns if c != "subject"]
         keys = self.keys.rename(dict(zip(names, columns, strict=True)))
@@ -240,17 +252,17 @@ class FactStore:
     def event_facts(self, stream: str) -> pl.DataFrame:
         events = self.events
         if stream == "suspect_event":
-            own = self._owned(events.suspects.rename({"person": "suspect"}), "suspect")
+            own = self.owned(events.suspects.rename({"person": "suspect"}), "suspect")
         elif stream == "victim_event":
-            own = self._owned(events.victims.rename({"person": "victim"}), "victim")
+            own = self.owned(events.victims.rename({"person": "victim"}), "victim")
         elif stream == "pair_event":
-            own = self._owned(events.pairs, "suspect", "victim")
+            own = self.owned(events.pairs, "suspect", "victim")
         elif stream == "reverse_event":
-            own = self._owned(events.pairs, "victim", "suspect")
+            own = self.owned(events.pairs, "victim", "suspect")
         elif stream == "pair_as_suspect":
-            own = self._owned(events.pairs, "suspect")
+            own = self.owned(events.pairs, "suspect")
         else:
-            own = self._owned(events.pairs, "victim")
+            own = self.owned(events.pairs, "victim")
         facts = events.facts(own, self.fields[stream])
         if "suspect" in own.columns and "victim" in own.columns:
             other = "suspect" if stream in ("pair_as_victim", "reverse_event") else "victim"
@@ -271,7 +283,7 @@ class FactStore:
         }[stream]
         grade = pl.coalesce("grade_reviewed", "grade")
         answers = [pl.col(q) for q in DASH_QUESTIONS]
-        return self._owned(rows, *columns).select(
+        return self.owned(rows, *columns).select(
             "subject",
             "at",
             "tool",
@@ -283,12 +295,12 @@ class FactStore:
         )
 
     def custody(self, _: str) -> pl.DataFrame:
-        return self._owned(self._table("custody", "person_id"), "person_id").select(
+        return self.owned(self._table("custody", "person_id"), "person_id").select(
             "subject", "at", "release", ref="custody_id", released=pl.col("released_at").is_not_null()
         )
 
     def bail(self, _: str) -> pl.DataFrame:
-        return self._owned(self._table("bail", "person_id"), "person_id").select(
+        return self.owned(self._table("bail", "person_id"), "person_id").select(
             "subject",
             "at",
             ref="bail_id",
@@ -302,7 +314,7 @@ class FactStore:
             "order_as_protected": ("protected_id",),
             "pair_order": ("respondent_id", "protected_id"),
         }[stream]
-        return self._owned(self._table("order", *columns), *columns).select(
+        return self.owned(self._table("order", *columns), *columns).select(
             "subject",
             "at",
             "kind",
@@ -314,10 +326,10 @@ class FactStore:
     def breaches(self, stream: str) -> pl.DataFrame:
         rows = self._table("breach", "person_id")
         if stream == "breach":
-            own = self._owned(rows, "person_id")
+            own = self.owned(rows, "person_id")
         else:
             protected = as_of(self.records, "order", self.t).select("order_id", "protected_id").unique()
-            own = self._owned(rows.join(protected, on="order_id"), "person_id", "protected_id")
+            own = self.owned(rows.join(protected, on="order_id"), "person_id", "protected_id")
         return own.select(
             "subject",
             "at",
@@ -327,19 +339,19 @@ class FactStore:
         )
 
     def markers(self, _: str) -> pl.DataFrame:
-        return self._owned(self._table("marker", "person_id"), "person_id").select(
+        return self.owned(self._table("marker", "person_id"), "person_id").select(
             "subject", "at", "code", ref="code", in_force=self._not_past("expires_on")
         )
 
     def convictions(self, _: str) -> pl.DataFrame:
-        rows = cut(priced(self.records.table("conviction")), SPECS["conviction"], self.t)
+        rows = as_of(self.records, "conviction", self.t, priced(self.records.table("conviction")))
         flags = {name: pl.col(column) for name, column in _TAGS_OF_WEIGHT.items()}
-        return self._owned(rows, "person_id").select(
+        return self.owned(rows, "person_id").select(
             "subject", "at", "disposal", "custody_days", "serious", ref="conviction_id", **flags
         )
 
     def wanted(self, _: str) -> pl.DataFrame:
-        return self._owned(self._table("wanted", "person_id"), "person_id").select(
+        return self.owned(self._table("wanted", "person_id"), "person_id").select(
             "subject",
             "at",
             ref=pl.col("circulated_at").cast(pl.String),
@@ -347,7 +359,7 @@ class FactStore:
         )
 
     def spells(self, stream: str) -> pl.DataFrame:
-        own = self._owned(self._table("spell", "person_id"), "person_id")
+        own = self.owned(self._table("spell", "person_id"), "person_id")
         if stream == "release":
             own = own.filter(pl.col("state").is_in(["prison", "remand"]) & pl.col("ended_on").is_not_null())
             return own.select("subject", "state", at="ended_on", ref="state")
@@ -355,7 +367,7 @@ class FactStore:
 
     def calls(self, stream: str) -> pl.DataFrame:
         column = "suspect_id" if stream == "call_as_suspect" else "victim_id"
-        return self._owned(self._table("call", column), column).select(
+        return self.owned(self._table("call", column), column).select(
             "subject", "at", "grade", "caller_role", ref="call_id"
         )
 
@@ -369,7 +381,7 @@ class FactStore:
             other=pl.col("person_id_b"), partner=pl.col("kind").is_in(PARTNER_KINDS)
         )
         pair = stream.startswith("pair_")
-        own = self._owned(sides, "person_id_a", "person_id_b") if pair else self._owned(sides, "person_id_a")
+        own = self.owned(sides, "person_id_a", "person_id_b") if pair else self.owned(sides, "person_id_a")
         if stream.endswith("separation"):
             own = own.filter(pl.col("partner") & pl.col("ended_on").is_not_null())
             return own.select("subject", "other", at="ended_on", ref="other")
@@ -391,7 +403,7 @@ class FactStore:
             (born.dt.month() == today.month) & (born.dt.day() > today.day)
         )
         age = pl.lit(today.year, dtype=pl.Int64) - born.dt.year() - before_birthday.cast(pl.Int64)
-        return self._owned(self._table("person", "person_id"), "person_id").select(
+        return self.owned(self._table("person", "person_id"), "person_id").select(
             "subject",
             at=pl.lit(self.t).cast(pl.Datetime("us", "UTC")),
             ref="person_id",
@@ -409,7 +421,7 @@ def _builder(method: Callable[[FactStore, str], pl.DataFrame], stream: str) -> _
     return lambda store: method(store, stream)
 
 
-_METHODS: dict[Callable[[FactStore, str], pl.DataFrame], tuple[str, ...]] = {
+_METHODS: dict[Callable[..., pl.DataFrame], tuple[str, ...]] = {
     FactStore.event_facts: (
         "suspect_event", "victim_event", "pair_as_suspect", "pair_as_victim", "pair_event", "reverse_event",
     ),
@@ -425,6 +437,7 @@ _METHODS: dict[Callable[[FactStore, str], pl.DataFrame], tuple[str, ...]] = {
     FactStore.calls: ("call_as_suspect", "call_as_victim"),
     FactStore.relationships: ("relationship", "pair_relationship", "separation", "pair_separation"),
     FactStore.person: ("person",),
+    facts_network.facts: facts_network.STREAMS_HERE,
 }  # fmt: skip
 _BUILDERS: dict[str, _Builder] = {
     stream: _builder(method, stream) for method, streams in _METHODS.items() for stream in streams

@@ -6,8 +6,9 @@ be said twice: the catalogue, the names in ``features.streams``, the price of an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,9 +16,11 @@ import polars as pl
 
 from features.catalogue import Column, Condition
 from features.engines.formulas import Cells
+from features.engines.reference_network import STREAMS_HERE, Relations
 from features.harm import load_scheme, price
+from features.nominals import PERSON_COLUMNS, clusters_at
 from features.records import Records
-from features.schema import SPECS
+from features.schema import spec_of
 from features.streams import (
     CHARGED,
     DASH_QUESTIONS,
@@ -110,6 +113,7 @@ class World:
 
     def __init__(self, records: Records, t: datetime) -> None:
         self.records, self.t = records, t
+        self.who = self.clusters()
         self._tables: dict[str, list[Row]] = {}
         self._whose: tuple[str, ...] = ()
         self._own: dict[str, list[Row]] = {}
@@ -126,18 +130,29 @@ class World:
     def known(self, table: str) -> list[Row]:
         """The rows of a table that stood at T, later-filled values blank until their clock."""
         if table not in self._tables:
-            self._tables[table] = list(self._cut(table))
+            rows = list(self._cut(table))
+            self._tables[table] = self._one_a_person(rows) if table == "person" else rows
         return self._tables[table]
 
-    def _cut(self, table: str) -> Iterator[Row]:
-        spec, t = SPECS[table], self.t
+    def clusters(self) -> dict[str, str]:
+        """Nominal record -> the person it stands for at T, where that is another record."""
+        if self.records.links is None:
+            return {}
+        return dict(clusters_at(self.records.links, self.t).select("person_id", "cluster_id").iter_rows())
+
+    def source(self, table: str) -> Iterable[Row]:
+        """Every version of every row of a table; offences and convictions with their price."""
         frame = self.records.table(table)
         if table in ("offence", "conviction"):
             absent = [c for c in ("athena_urn", "cjs_code", "description") if c not in frame.columns]
             frame = price(
                 frame.with_columns(pl.lit(None, dtype=pl.String).alias(c) for c in absent), load_scheme()
             )
-        for row in frame.iter_rows(named=True):
+        return frame.iter_rows(named=True)
+
+    def _cut(self, table: str) -> Iterator[Row]:
+        spec, t = spec_of(table), self.t
+        for row in self.source(table):
             if row["known_from"] > t or (row["known_to"] is not None and row["known_to"] <= t):
                 continue
             own = row[spec.own_time] if spec.own_time else None
@@ -148,7 +163,31 @@ class World:
                 if row.get(clock) is None or row[clock] > t:
                     cut[column] = None
             cut["at"] = own if own is not None else row["known_from"]
+            for column in cut.keys() & PERSON_COLUMNS:
+                cut[column] = self.who.get(cut[column], cut[column])
             yield cut
+
+    def _one_a_person(self, rows: list[Row]) -> list[Row]:
+        """Person rows, one a person: birth date by vote, dead or restricted when any of the rows says so."""
+        together: dict[str, list[Row]] = {}
+        for row in rows:
+            together.setdefault(row["person_id"], []).append(row)
+        out = []
+        for same in together.values():
+            one = dict(max(same, key=lambda row: row["known_from"]))
+            births = [row["date_of_birth"] for row in same if row["date_of_birth"] is not None]
+            latest = {
+                row["date_of_birth"]: row["known_from"] for row in sorted(same, key=lambda r: r["known_from"])
+            }
+            ranked = sorted(set(births))  # of equals the earliest date
+            one["date_of_birth"] = max(
+                ranked, key=lambda birth: (births.count(birth), latest[birth]), default=None
+            )
+            one["deceased_on"] = min((r["deceased_on"] for r in same if r["deceased_on"]), default=None)
+            if any(row["access"] == "named_users" for row in same):
+                one["access"] = "named_users"
+            out.append(one)
+        return out
 
     # -- who is in an event ------------------------------------------------------------------------------------
 
@@ -184,6 +223,23 @@ class World:
                     break
         return pairs
 
+    def events_with(self, person: str) -> Iterable[Row]:
+        """Events in which the person is a suspect or a victim."""
+        return self._by_person.get(person, [])
+
+    @cached_property
+    def _by_person(self) -> dict[str, list[Row]]:
+        found: dict[str, list[Row]] = {}
+        for event in self.events.values():
+            for person in self.suspects_of(event) | self.victims_of(event):
+                found.setdefault(person, []).append(event)
+        return found
+
+    @cached_property
+    def relations(self) -> Relations:
+        """Who is tied to whom as of T."""
+        return Relations(self)
+
     # -- facts of one subject ----------------------------------------------------------------------------------
 
     def facts(self, stream: str, key: tuple[str, ...]) -> list[Row]:
@@ -193,6 +249,8 @@ class World:
         if stream not in self._own:
             if stream in ("suspect_event", "victim_event"):
                 self._own[stream] = list(self._own_events(stream, key[0]))
+            elif stream in STREAMS_HERE:
+                self._own[stream] = list(self.relations.facts(stream, key))
             elif stream in ("pair_as_suspect", "pair_as_victim", "pair_event", "reverse_event"):
                 self._own[stream] = list(self._pair_events(stream, key))
             else:
@@ -241,6 +299,8 @@ class World:
             "injury_level": INJURY_LEVEL.get(event["injury"]),
             "children_present": event["children_present"],
             "primary": suspect is not None and event["primary_aggressor_id"] == suspect,
+            "told_by_suspect": suspect is not None and event["first_reporter_id"] == suspect,
+            "told_by_victim": victim is not None and event["first_reporter_id"] == victim,
             "harm_cd": sum(harms),
             "max_harm_cd": max(harms, default=0),
             "offences": len(offences),
