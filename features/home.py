@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from features.errors import InputError
+from features.own import catalogue_at
 from features.records import Records
 
 
@@ -29,7 +30,10 @@ class Load:
         return Records.open(self.path)
 
     def records(self) -> Records:
-        """The record store, read once."""
+        """The record store, read once, with the home's own features as its files stand now."""
+        own = catalogue_at(self.path.parent.parent)
+        if own is not self._records.catalogue:
+            self.__dict__["_records"] = replace(self._records, catalogue=own)
         return self._records
 
 
