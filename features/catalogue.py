@@ -64,12 +64,16 @@ RESERVED = frozenset(
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All declared features in file order and their families, with the edition of the package's files."""
+    """All declared features in file order and their families, with the edition of the package's files.
+
+    ``files``: name and sha256 of each of an analyst's own files.
+    """
 
     edition: str
     all: tuple[Feature, ...]
     families: tuple[Family, ...] = ()
     sensitive: tuple[Sensitive, ...] = ()
+    files: tuple[tuple[str, str], ...] = ()
 
     def __hash__(self) -> int:
         return hash((self.edition, len(self.all), self.digest))
@@ -149,7 +153,9 @@ class Catalogue:
 
     def extended(self, files: Mapping[str, bytes]) -> Catalogue:
         """This catalogue with own files after it: file name -> content. InputError names the file at fault."""
-        return _assembled(self, [(name, _document(name, files[name])) for name in sorted(files)])
+        whole = _assembled(self, [(name, _document(name, files[name])) for name in sorted(files)])
+        digests = tuple((name, hashlib.sha256(files[name]).hexdigest()) for name in sorted(files))
+        return replace(whole, files=self.files + digests)
 
 
 def check_subject(subject: str) -> None:

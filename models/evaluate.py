@@ -20,7 +20,7 @@ from features.errors import InputError
 from features.home import Home
 from features.labels import reporting_delay
 from features.records import Records
-from models import baselines, compare, settings, store
+from models import baselines, compare, own, settings, store
 from models.dataset import Progress, Source, monthly, records_begin
 from models.logistic import fit_until, last_known
 
@@ -164,6 +164,7 @@ def _honest(
     home: Path,
     progress: Progress | None,
 ) -> tuple[dict[str, Any], str]:
+    own.check(doc, records.declared)
     if dates[0] >= trained:
         return (
             doc,

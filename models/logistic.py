@@ -23,7 +23,7 @@ from features.errors import InputError
 from features.harm import load_scheme
 from features.home import Home
 from features.records import Records
-from models import compare, fitting, settings, store
+from models import compare, fitting, own, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
 from models.scorer import FORMAT
 
@@ -295,6 +295,7 @@ def document(
         "heads": fitted.heads,
         "harm_parts": fitted.harm_parts,
         "dictionary": dictionary(columns),
+        "own_features": own.used(columns),
         "signs": signs,
         "left_out": {
             **columns.left_out,
@@ -333,6 +334,7 @@ def dictionary(columns: Columns) -> list[dict[str, Any]]:
                 "family": f.family if f else "",
                 "direction": f.direction if f else 0,
                 "sensitive": f.sensitive if f else "",
+                "own": f.origin if f else "",
                 "shape": shape,
             }
         )

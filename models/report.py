@@ -14,7 +14,7 @@ import polars as pl
 
 from features.errors import InputError
 from features.home import Home, Load
-from models import baselines, plots, settings, store
+from models import baselines, own, plots, settings, store
 from models.compare import sensitive_columns
 from models.dataset import Source
 from models.scorer import Scorer
@@ -120,6 +120,15 @@ def _load(home: Home, doc: Mapping[str, Any]) -> Load | None:
         return None
 
 
+def _own(doc: Mapping[str, Any]) -> str:
+    """The own features the model was trained on, with their files and the start of each file's sha256."""
+    said = [
+        f"{entry['feature']} ({entry['file']}, sha256 {entry['sha256'][:12]})"
+        for entry in doc.get("own_features", ())
+    ]
+    return ", ".join(said) or "none"
+
+
 def _facts(doc: Mapping[str, Any]) -> list[tuple[str, str]]:
     training, heads = doc["training"], doc["heads"]
     health = doc["authorisations"]["health"]
@@ -148,6 +157,7 @@ def _facts(doc: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Harm weights", f"{doc['harm']['scheme']}, edition {doc['harm']['edition']}"),
         ("Harm parts, days", ", ".join(f"{k} {v:.2f}" for k, v in doc["harm_parts"].items())),
         ("Recalibration", recalibrated),
+        ("Own features", _own(doc)),
         (
             "Health markers",
             f"used; authorised by {health['by']}: {health['reason']}" if health else "not used",
@@ -188,6 +198,10 @@ def shap_check(doc: Mapping[str, Any], load: Load | None, rows: int = 500) -> st
     """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference."""
     if load is None:
         return "The load the model was trained on is not here: contributions were not compared with shap."
+    try:
+        own.check(doc, load.records().declared)
+    except InputError as problem:
+        return f"Contributions were not compared with shap: {problem.what}"
     t = datetime.fromisoformat(doc["training"]["dates"][-1])
     source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.load_id)
     frame = source.features_at(t).filter(pl.col("in_scope")).head(rows)

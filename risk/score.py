@@ -14,6 +14,7 @@ from features.errors import InputError
 from features.histories import histories
 from features.home import Load
 from features.records import Records
+from models import own
 from models.scorer import Scorer
 
 # What a list row or a person page says beside the score, whether or not the model uses it.
@@ -80,6 +81,7 @@ def score_records(
     """``score_cohort`` on a record store."""
     refuse_future(t)
     scorer = Scorer(doc)
+    own.check(doc, records.declared)
     members = cohort(records, t)
     if person_ids is not None:
         members = members.filter(pl.col("person_id").is_in(list(person_ids)))
