@@ -76,15 +76,18 @@ class RawExtract:
         return frozenset(tables | columns)
 
 
-def read_extract(folder: Path) -> RawExtract:
-    """Read every contract table of a folder; InputError when one cannot be read or something required is missing."""
-    files, unknown = find_files(folder)
+def read_extract(folder: Path, *, whole: bool = True) -> RawExtract:
+    """Read every contract table of a folder; InputError when one cannot be read or something required is missing.
+
+    ``whole``: the required tables must be there; rows to be added to a load may be of any tables.
+    """
+    files, unknown = find_files(folder, whole=whole)
     nature, made_by = _read_manifest(folder)
     tables = {name: _read_table(SPECS[name], path) for name, path in files.items()}
     return RawExtract(folder, nature, made_by, tables, unknown)
 
 
-def find_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+def find_files(folder: Path, *, whole: bool = True) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Contract table -> its file, and the names of what is none (folders and hidden files aside)."""
     if not folder.is_dir():
         raise InputError(
@@ -109,7 +112,7 @@ def find_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
             )
         files[name] = path
     lacking = [name for name in REQUIRED_TABLES if name not in files]
-    if lacking:
+    if lacking and whole:
         inside = folder / "extract"
         hint = f" The tables may be in {inside.name}/ inside it." if inside.is_dir() else ""
         raise InputError(
@@ -118,6 +121,19 @@ def find_files(folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
             cure=f"Add {lacking[0]}.parquet or {lacking[0]}.csv to the folder.{hint}",
         )
     return files, tuple(unknown)
+
+
+def raw_table(name: str, frame: pl.DataFrame) -> RawTable:
+    """A frame of rows as a raw table, as if it had been read from a file; InputError when a required column is
+    missing. Columns without a single value are taken as text."""
+    spec = SPECS[name]
+    wanted = _wanted(spec, frame.columns, "the rows given", "")
+    plain = frame.select(wanted).with_columns(
+        pl.col(c).cast(pl.String) for c in wanted if frame.schema[c] == pl.Null
+    )
+    lines = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True).alias(LINE)
+    unknown = tuple(c for c in frame.columns if c not in wanted)
+    return RawTable(name, name, "", _blank_is_null(plain.select(lines, *wanted)), unknown, {})
 
 
 def _read_manifest(folder: Path) -> tuple[str, str]:

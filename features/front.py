@@ -43,6 +43,10 @@ QUARANTINE = {
 }
 
 
+WITHDRAWN = {"table": pl.String, "key": pl.String, "known_from": UTC_TIME}
+"""Withdrawals as a load keeps them, so that rows added later know of them: ``key`` as :func:`key_text` writes it."""
+
+
 @dataclass(frozen=True)
 class Count:
     """Rows of one table; ``read`` is exactly the sum of the rest."""
@@ -87,22 +91,23 @@ class Examined:
     spring_gap: int = 0
     later_without_clock: dict[str, int] = field(default_factory=dict)
     without_clock: dict[str, int] = field(default_factory=dict)
+    withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
 
 
 @dataclass
-class _Keys:
+class Keys:
     """Keys of one table's column: those kept, and those that only quarantined rows have."""
 
     kept: pl.Series
     quarantined: pl.Series
 
 
-class _Door:
+class Door:
     """The state of one pass: what has been let in so far, for the tables that point to it."""
 
     def __init__(self, raw: RawExtract) -> None:
         self.raw = raw
-        self.keys: dict[str, dict[str, _Keys]] = {}
+        self.keys: dict[str, dict[str, Keys]] = {}
         self.event_known = pl.DataFrame(schema={"event_id": pl.String, "event_known": UTC_TIME})
         self.event_own = pl.DataFrame(schema={"event_id": pl.String, "event_own": UTC_TIME})
         self.faults = [pl.DataFrame(schema=FAULT_LOG)]
@@ -113,6 +118,7 @@ class _Door:
         self.later: dict[str, int] = {}
         self.clockless: dict[str, int] = {}
         self.autumn = self.spring = 0
+        self.withdrawn = [pl.DataFrame(schema=WITHDRAWN)]
         self.quarantined_offences = SPECS["offence"].empty()
 
     def table(self, spec: TableSpec, raw: RawTable) -> None:
@@ -127,15 +133,31 @@ class _Door:
         pointers = self._pointers(spec, rows)
         rows = _blank(spec, rows, pointers)
         faults = pl.concat([faults, pointers])
+        faults = pl.concat(
+            [
+                faults,
+                self.refused(
+                    spec, rows.filter(~pl.col(LINE).is_in(_lines(faults.filter("quarantined")).implode()))
+                ),
+            ]
+        )
 
         stopped = _lines(faults.filter("quarantined"))
         standing = rows.filter(~pl.col(LINE).is_in(stopped.implode()))
-        standing = fates(spec, known_from(spec, standing, self.event_known))
+        standing = self.fates(spec, known_from(spec, standing, self.event_known))
         clash = standing.filter(pl.col("fate") == AMBIGUOUS)
         faults = pl.concat([faults, _ambiguous(spec, clash)]).sort("line", "quarantined", "column")
         stopped = _lines(faults.filter("quarantined"))
 
         self._note(spec, raw, rows, standing, faults, stopped)
+
+    def refused(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
+        """Faults of rows that are well formed and yet cannot be let in; an extract has none."""
+        return pl.DataFrame(schema={**FAULTS, "quarantined": pl.Boolean})
+
+    def fates(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
+        """What each row is: new, correction, withdrawal, repeat or ambiguous."""
+        return fates(spec, rows)
 
     def _pointers(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
         """Faults of pointers that lead to a quarantined row or to none. A table the extract lacks is not judged."""
@@ -192,9 +214,14 @@ class _Door:
             self.clockless[name] = n
         targets = {c for s in SPECS.values() for t, c in s.parents.values() if t == name}
         self.keys[name] = {
-            column: _Keys(kept[column].drop_nulls().unique(), out[column].drop_nulls().unique())
+            column: Keys(kept[column].drop_nulls().unique(), out[column].drop_nulls().unique())
             for column in targets
         }
+        self.withdrawn.append(
+            kept.filter(pl.col("fate") == WITHDRAWAL).select(
+                pl.lit(name).alias("table"), key_text(spec).alias("key"), "known_from"
+            )
+        )
         if name == "event":
             self.event_known = first_known(kept)
             self.event_own = kept.group_by("event_id").agg(event_own=pl.col("occurred_at").min())
@@ -227,7 +254,7 @@ class _Door:
 def examine(folder: Path) -> Examined:
     """Read and judge an extract; InputError where it cannot be read. Writes nothing."""
     raw = read_extract(folder)
-    door = _Door(raw)
+    door = Door(raw)
     for name in parents_first():
         if name in raw.tables:
             door.table(SPECS[name], raw.tables[name])
@@ -247,7 +274,14 @@ def examine(folder: Path) -> Examined:
         spring_gap=door.spring,
         later_without_clock=door.later,
         without_clock=door.clockless,
+        withdrawn=pl.concat(door.withdrawn),
     )
+
+
+def key_text(spec: TableSpec) -> pl.Expr:
+    """A row's key as one text; an empty part of it is told from any value."""
+    parts = [pl.col(c).cast(pl.String).fill_null("\x00") for c in spec.key]
+    return pl.concat_str(parts, separator="\x1f")
 
 
 # --- faults of one table -----------------------------------------------------------------------------------

@@ -27,8 +27,10 @@ from features.front import Examined, examine
 from features.harm import load_scheme
 from features.home import Home, Load
 from features.schema import SCHEMA_VERSION
-from features.stores import Stores, split
+from features.stores import Stores, restricted_persons, split
 
+NEEDED = {"front/withdrawn.parquet", "front/restricted.parquet", "records/household.parquet"}
+"""Files that loads of earlier versions lack; ingested again, such a load is written anew."""
 MAKING = ".making-"
 """Prefix of a load that is being written; one left behind by a kill is removed by the next ingest."""
 
@@ -107,7 +109,9 @@ def _stands(home: Home, load_id: str) -> bool:
         return False
     try:
         files = home.load(load_id).manifest["files"]
-        if all((folder / name).stat().st_size == size for name, size in files.items()):
+        if set(files) >= NEEDED and all(
+            (folder / name).stat().st_size == size for name, size in files.items()
+        ):
             return True
     except (InputError, OSError, KeyError):
         pass
@@ -130,19 +134,22 @@ def _write_load(home: Home, load_id: str, found: Examined, report: CheckReport) 
     making.mkdir()
     files: dict[str, int] = {}
     quarantine = {"faults": found.faults, "rows": found.quarantine}
+    restricted = pl.DataFrame({"person_id": restricted_persons(found.tables["person"])})
+    front = {"withdrawn": found.withdrawn, "restricted": restricted}  # what rows added later must know of
     for store, tables in (
         ("records", stores.records),
         ("identity", stores.identity),
         ("audit", stores.audit),
         ("quarantine", quarantine),
+        ("front", front),
     ):
-        files |= _write_store(making, store, tables)
+        files |= write_store(making, store, tables)
     manifest = _manifest(load_id, found, report, stores, files)
     disk.write_text(making / "load.json", json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
     disk.move_into_place(making, home.loads / load_id)
 
 
-def _write_store(making: Path, store: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:
+def write_store(making: Path, store: str, tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:
     """Write one store's tables; file name within the load -> bytes."""
     folder = making / store
     folder.mkdir()

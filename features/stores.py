@@ -67,12 +67,25 @@ def split(tables: Mapping[str, pl.DataFrame]) -> Stores:
         if lost := frame.height - free[name].height:
             taken[name] = lost
 
+    records, identity, audit = apart(free, proactive_spans(free["event"]), {})
+    records["household"] = households(free)
+    return Stores(records, identity, audit, restricted.len(), taken)
+
+
+def apart(
+    free: Mapping[str, pl.DataFrame], event_spans: pl.DataFrame, set_apart: Mapping[str, pl.DataFrame]
+) -> tuple[Tables, Tables, Tables]:
+    """Canonical tables without restricted persons -> tables of the records, identity and audit stores.
+
+    ``event_spans``: :func:`proactive_spans` of the events that rows may hang on. ``set_apart``: rows of ``custody`` and
+    ``bail`` that were set apart before, when these tables are only what is being added to a load.
+    """
     records: Tables = {}
     audit: Tables = {
         "person_protected": free["person"].select("person_id", *PROTECTED, *SPAN),
         "intervention": free["intervention"],
     }
-    spans = {"event_id": proactive_spans(free["event"])}
+    spans = {"event_id": event_spans}
     for name in RECORD_TABLES:
         seen, audit_part = _apart(name, free[name], spans)
         if name in ("event", "breach") or "event_id" in SPECS[name].dtypes:
@@ -80,18 +93,18 @@ def split(tables: Mapping[str, pl.DataFrame]) -> Stores:
         if (
             name in CHAIN
         ):  # bail hangs on an arrest and a breach on bail: what police set going runs down the chain
-            spans[CHAIN[name]] = hidden_spans(audit_part, CHAIN[name])
+            before = [set_apart[name].select(audit_part.columns)] if name in set_apart else []
+            spans[CHAIN[name]] = hidden_spans(pl.concat([*before, audit_part]), CHAIN[name])
         if name == "event":
             place = seen.select(*EVENT_PLACE, *SPAN)
         keep = ONLY_IN_RECORDS.get(name, tuple(SPECS[name].dtypes))
         hidden = NOT_IN_RECORDS.get(name, ())
         records[name] = seen.select(*(c for c in keep if c not in hidden), *SPAN)
-    records["household"] = households(free)
 
     identity: Tables = {"person": free["person"].drop("ethnicity_self", "ethnicity_observed")}
     identity |= {name: free[name] for name in IDENTITY_TABLES}
     identity["event_place"] = place
-    return Stores(records, identity, audit, restricted.len(), taken)
+    return records, identity, audit
 
 
 def empty_table(name: str) -> pl.DataFrame:
