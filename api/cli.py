@@ -67,7 +67,8 @@ def run_command(argv: list[str]) -> int:
 def _command_in(argv: list[str]) -> str:
     """The command's name among its arguments; the others may name persons or places."""
     known = {info.name or getattr(info.callback, "__name__", "") for info in app.registered_commands}
-    return next((word for word in argv if word in known | {"convert"}), "")
+    known |= {info.name or "" for info in app.registered_groups}
+    return next((word for word in argv if word and word in known), "")
 
 
 if __name__ == "__main__":

@@ -54,3 +54,8 @@ def with_files(files: dict[str, bytes]) -> Catalogue:
             raise
         cure = f"{problem.cure} Or take the file out: doorstep features remove {problem.where}"
         raise InputError(problem.what, where=problem.where, cure=cure) from problem
+
+
+def catalogue_here(home: Path) -> Catalogue:
+    """Every feature there is in this home: the package's, and its own after them."""
+    return catalogue_at(home) or load_catalogue()

@@ -77,14 +77,21 @@ def differences(feature: Feature, catalogue: Catalogue) -> list[str]:
     for engine in ENGINES:
         keys = key_frame(feature.subject)
         row = histories(records, feature.subject, t, subjects=keys, engine=engine, columns=list(wanted))
-        got = row.select(wanted).row(0, named=True)
+        got = row.select(list(wanted)).row(0, named=True)
         out += [
             f"feature {feature.name}: its example expects {name} = {_shown(wanted[name])}, the {engine} engine gives "
             f"{_shown(got[name])}"
             for name in wanted
-            if got[name] != wanted[name]
+            if not _same(got[name], wanted[name])
         ]
     return out
+
+
+def _same(got: float | int | None, wanted: float | int | None) -> bool:
+    """Whether a cell is what the example says; a fraction may be written to four places."""
+    if got is None or wanted is None or isinstance(got, int):
+        return got == wanted
+    return abs(got - wanted) <= 5e-5
 
 
 def _shown(value: float | int | None) -> str:

@@ -51,6 +51,7 @@ class Trained:
             f"model {self.doc['version']} ({self.alias}), trained until {training['until']}",
             f"  {training['dates'][0]} ... {training['dates'][-1]}: {len(training['dates'])} dates, "
             f"{training['persons']} persons, {training['rows']} rows; base rate {training['base_rate']:.4f}",
+            *self._own(),
             f"  {training['terms']} terms, {training['nonzero']} not zero; the data alone agree with the declared "
             f"direction of {training['signs_agree']} of {training['signs_checked']}",
         ]
@@ -62,6 +63,11 @@ class Trained:
                 if row["t"] == "pooled" and row["cohort"] == "all" and not row["score"].startswith("without")
             ]
         return "\n".join(lines + [f"  note: {note}" for note in self.doc["notes"]])
+
+    def _own(self) -> list[str]:
+        """The own features among its columns, if there are any."""
+        mine = [f"{entry['feature']} ({entry['file']})" for entry in self.doc["own_features"]]
+        return [f"  own features: {', '.join(mine)}"] if mine else []
 
 
 def _show(value: float | None) -> str:
