@@ -102,6 +102,9 @@ def _read(line: str, number: int) -> list[tuple[str, dict[str, Any]]]:
     row |= {name: _value(table, name, value, line) for name, value in given.items()}
     if numbered and numbered not in row:
         row[numbered] = f"{word}-{number}"
+    absent = [name for name in SPECS[table].required if row.get(name) is None]
+    if absent:
+        raise InputError(f"{word} lacks {absent[0]}", where=line, cure=f"Begin with {', '.join(columns)}.")
     return [(table, row), *(("involvement", role) for role in _cast(row, cast))]
 
 
@@ -121,17 +124,38 @@ def _cast(event: dict[str, Any], cast: str) -> list[dict[str, Any]]:
 
 
 def _value(table: str, column: str, text: str, line: str) -> Any:
-    dtype = SPECS[table].dtypes.get(column)
-    if column == "recorded_at":
-        dtype = pl.Datetime("us", "UTC")
-    elif column == "withdrawn":
-        dtype = pl.Boolean()
+    dtype = _dtypes(table).get(column)
     if dtype is None:
         raise InputError(f"{table} has no column {column!r}", where=line, cure="Mend the example.")
+    declared = SPECS[table].schema.columns().get(column)
+    codes = ((declared.metadata or {}).get("values") if declared is not None else None) or ()
+    strange = [code for code in text.split(",") if codes and code not in codes]
+    if strange:
+        raise InputError(
+            f"{column} is one of {', '.join(codes)}, not {strange[0]!r}", where=line, cure="Mend the example."
+        )
+    try:
+        return _typed(dtype, text)
+    except (ValueError, OverflowError) as problem:
+        raise InputError(
+            f"{text!r} cannot be read as {column}", where=line, cure="Mend the example."
+        ) from problem
+
+
+def _dtypes(table: str) -> dict[str, pl.DataType]:
+    return {**SPECS[table].dtypes, "recorded_at": pl.Datetime("us", "UTC"), "withdrawn": pl.Boolean()}
+
+
+def _typed(dtype: pl.DataType, text: str) -> Any:
+    """A word of a line as its column's type; ValueError when it cannot be."""
     if dtype == pl.Boolean:
+        if text not in ("true", "false"):
+            raise ValueError(text)
         return text == "true"
     if dtype.is_integer():
         return int(text)
+    if dtype.is_float():
+        return float(text)
     if dtype == pl.Date:
         return date.fromisoformat(text)
     if isinstance(dtype, pl.Datetime):
@@ -143,7 +167,7 @@ def _value(table: str, column: str, text: str, line: str) -> Any:
 
 
 def _frame(table: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
-    dtypes = {**SPECS[table].dtypes, "recorded_at": pl.Datetime("us", "UTC"), "withdrawn": pl.Boolean()}
+    dtypes = _dtypes(table)
     used = {column for row in rows for column in row}
     columns = {
         column: pl.Series(column, [row.get(column) for row in rows], dtype=dtype)

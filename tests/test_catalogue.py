@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from features.catalogue import CATALOGUE_FILE, Feature, load_catalogue, window_phrase
-from features.dictionary import PAGE, render
+from features.dictionary import PAGE, render, source_tables
 from features.errors import InputError
 from features.examples import as_of_time, key_frame, records_of
 from features.histories import ENGINES, histories
@@ -41,13 +41,11 @@ def test_there_are_enough_declarations_and_each_says_all_it_must() -> None:
         assert feature.unit, feature.name
         assert "_" not in feature.text, feature.name
         assert feature.text[0].islower() or feature.text.startswith("DASH"), feature.name
-        assert feature.needs or feature.formula or feature.source in ("suspect_event", "victim_event"), (
-            feature.name
-        )
+        assert source_tables(CATALOGUE, feature), feature.name
 
 
 def test_windows_are_those_of_the_contract() -> None:
-    assert {w for f in CATALOGUE.all for w in f.windows} == {30, 90, 180, 365, 730, 1095, None}
+    assert {w for f in CATALOGUE.all for w in f.windows} == {28, 30, 90, 180, 365, 730, 1095, None}
     assert window_phrase(90) == "in the last 90 days"
     assert window_phrase(None) == "ever recorded"
     assert CATALOGUE.column("offender", "domestic_events_90d").text == (
@@ -101,6 +99,32 @@ def test_the_data_dictionary_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == render(CATALOGUE), "run: python -m features.catalogue"
 
 
+def test_every_family_says_what_it_is_and_the_flagged_ones_are_these() -> None:
+    flagged = {family.name: family.flags for family in CATALOGUE.families if family.flags}
+    assert flagged == {
+        "enforcement": ("proactive",),
+        "protected characteristic": ("protected",),
+        "household": ("proxy_risk",),
+    }
+    held = {feature.name for feature in CATALOGUE.all if CATALOGUE.refused(feature)}
+    assert {"wanted_now", "wanted_times", "other_drug_crimes", "household_now", "live_together"} <= held
+
+
+def test_the_dictionary_says_of_each_feature_all_it_must() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    for subject in ("offender", "victim", "dyad"):
+        part = page.split(f"\n## {subject.capitalize()}: ")[1].split("\n## ")[0]
+        entries = {entry.split("`", 1)[0]: entry for entry in part.split("\n#### `")[1:]}
+        assert set(entries) == {feature.name for feature in CATALOGUE.features(subject)}
+        for feature in CATALOGUE.features(subject):
+            entry = entries[feature.name]
+            for heading in ("Unit", "Family", "Source tables", "Is", "Expected direction"):
+                assert f"\n- {heading}: " in entry, (feature.name, heading)
+            flags = CATALOGUE.family(feature).flags
+            assert ("no model may take it" in entry) == bool(flags), feature.name
+            assert all(line in entry for line in feature.example.given), feature.name
+
+
 BROKEN = {
     "no field": ('where = { domestic = "Y" }', 'where = { sex = "M" }'),
     "not bool": ("serious = true", 'serious = "yes"'),
@@ -113,6 +137,14 @@ BROKEN = {
     ),
     "unknown keys": ("direction = 1", "directoin = 1"),
     "the text holds": ("as suspect {window}", "as suspect"),
+    "is never": ('kind = "non_crime"', 'kind = "non-crime"'),
+    "did you mean history": ('family = "history"', 'family = "histry"'),
+    "belongs to family enforcement": ('family = "enforcement"', 'family = "order and custody"'),
+    "reads health data": ('sensitive = "health"\n', ""),
+    "reads age data": ('sensitive = "age"\n', ""),
+    "no section": ("[[dyad]]", "[[dyads]]"),
+    "not 90.5": ("windows = [30, 90", "windows = [30, 90.5"),
+    "cannot be read": ("[[offender]]", "[[offender"),
 }
 
 
