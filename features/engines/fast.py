@@ -20,6 +20,9 @@ from features.engines.facts import Events, FactStore
 from features.engines.formulas import Bools, Cells, Ints
 from features.records import Records
 
+#: Aggregates that have a value, 0, in an empty window.
+ALWAYS_KNOWN = ("count", "distinct", "any")
+
 
 def subjects(records: Records, subject: str, t: datetime) -> pl.DataFrame:
     """Every suspect (offender), victim or pair (dyad) of a domestic event known at T, sorted by key."""
@@ -74,38 +77,45 @@ class _Table:
         self._values: dict[str, tuple[Ints, Bools]] = {}
 
     def run(self, feature: Feature, windows: dict[str, int | None]) -> dict[str, Cells]:
-        """The feature's columns: name -> cells."""
+        """The feature's columns: name -> cells. What its windows share, the sorting, the running total and the scan
+        for maxima, is done once for all of them."""
         mask = self._mask(feature)
         subject, at = self.subject[mask], self.at[mask]
         value = self._value(feature.value)[0][mask] if feature.value else None
         facts = kernels.Sorted.build(self.n, subject, at, value, in_order=feature.aggregate != "last")
         if feature.aggregate == "distinct":
             facts = kernels.distinct_only(facts)
-        return {
-            name: self._aggregate(feature, facts, kernels.window_start(self.t, window))
-            for name, window in windows.items()
-        }
+        starts = {name: kernels.window_start(self.t, window) for name, window in windows.items()}
+        names = sorted(starts, key=lambda name: -starts[name])  # from the shortest window to the longest
+        spans = [facts.since(starts[name]) for name in names]
+        made = self._aggregate(feature.aggregate, facts, spans)
+        everyone = np.ones(self.n, dtype=np.bool_)
+        out: dict[str, Cells] = {}
+        for name, span, values in zip(names, spans, made, strict=True):
+            valid = everyone if feature.aggregate in ALWAYS_KNOWN else span.some
+            if valid is not everyone:
+                empty = feature.empty or 0
+                values, valid = np.where(valid, values, empty), valid if feature.empty is None else everyone
+            out[name] = Cells(values, valid)
+        return {name: out[name] for name in windows}
 
-    def _aggregate(self, feature: Feature, facts: kernels.Sorted, after: int) -> Cells:
-        kind = feature.aggregate
+    def _aggregate(self, kind: str, facts: kernels.Sorted, spans: list[kernels.Spans]) -> list[Ints]:
+        """Values of one aggregate, window by window; whatever stands in an empty window is nobody's."""
         if kind in ("count", "distinct"):
-            cells = kernels.count(facts, after)
-        elif kind == "any":
-            number = kernels.count(facts, after)
-            cells = Cells(np.minimum(number.values, 1), number.valid)
-        elif kind == "sum":
-            cells = kernels.total(facts, after)
-        elif kind == "max":
-            cells = kernels.greatest(facts, after)
-        elif kind == "last":
-            cells = kernels.latest_value(facts, after)
-        elif kind == "days_since":
-            cells = kernels.days_since_latest(facts, after, self.t)
-        else:
-            cells = kernels.days_since_first(facts, after, self.t)
-        if feature.empty is None:
-            return cells
-        return Cells(np.where(cells.valid, cells.values, feature.empty), np.ones(self.n, dtype=np.bool_))
+            return [span.number for span in spans]
+        if kind == "any":
+            return [span.some.astype(np.int64) for span in spans]
+        if kind == "days_since":
+            return [(self.t - kernels.latest(facts.at, span)) // kernels.DAY for span in spans]
+        if kind == "days_first":
+            return [(self.t - kernels.first(facts.at, span)) // kernels.DAY for span in spans]
+        assert facts.value is not None
+        if kind == "sum":
+            totals = kernels.running(facts.value)
+            return [kernels.total(totals, span) for span in spans]
+        if kind == "max":
+            return kernels.greatest(facts.value, spans)
+        return [kernels.latest(facts.value, span) for span in spans]
 
     def _mask(self, feature: Feature) -> Bools:
         mask = np.ones(self.subject.size, dtype=np.bool_)

@@ -1,19 +1,26 @@
-"""The arithmetic of windows over sorted facts: running totals, suffixes and range maxima.
+"""The arithmetic of windows over sorted facts: binary searches, running totals and range maxima.
 
-At one T a subject's facts inside a window are a *suffix* of that subject's facts in time order, since nothing later
-than T exists. So facts are sorted once by (subject, time); per window one comparison and one count give where each
-suffix starts, sums are differences of one running total, maxima are one ``maximum.reduceat`` over the suffixes.
-The cost is facts x windows, whatever the number of subjects. All integers.
+Facts are sorted once by (subject, time). A window of one row of the answer is then a *span*: the positions
+``lo .. hi - 1`` of its subject's facts inside the window. A count is ``hi - lo``, a sum is a difference of one running
+total, the latest and the first are the facts at the ends, and the maxima of nested windows share one
+``maximum.reduceat`` over the segments between their beginnings. The cost is facts (to sort) and rows x windows (to
+answer), never the number of (row, fact) pairs a join would make. All integers; nothing here knows what a fact means.
+
+Two kinds of answer use it. ``engines.fast`` asks for every subject at one T: nothing later than T exists, so a window
+is a suffix of the subject's facts (:meth:`Sorted.since`). ``features.windows`` asks for rows with a T of their own
+(:func:`spans`). Imports NumPy only, so that a short script starts quickly.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.engines.formulas import Cells, Ints
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 DAY = 86_400_000_000  # microseconds
 ALWAYS = np.iinfo(np.int64).min
@@ -25,11 +32,29 @@ def window_start(t: int, window: int | None) -> int:
 
 
 @dataclass(frozen=True)
+class Spans:
+    """For each row, where the facts of its window lie: positions ``lo .. hi - 1`` of the sorted facts."""
+
+    lo: Ints
+    hi: Ints
+
+    @property
+    def number(self) -> Ints:
+        """How many facts each row's window holds."""
+        return self.hi - self.lo
+
+    @property
+    def some(self) -> Bools:
+        """Rows whose window holds any."""
+        return self.hi > self.lo
+
+
+@dataclass(frozen=True)
 class Sorted:
     """Facts of ``n`` subjects in (subject, time, value) order: subject numbers, times and, if any, values."""
 
     n: int
-    subject: NDArray[np.int64]
+    subject: Ints
     at: Ints
     value: Ints | None
     end: Ints  # per subject, one past its last fact
@@ -47,56 +72,70 @@ class Sorted:
             value = None if value is None else value[order]
         return cls(n, subject, at, value, np.cumsum(np.bincount(subject, minlength=n)))
 
-    def counts(self, after: int) -> Ints:
-        """Facts of each subject with time > ``after``."""
-        return np.bincount(self.subject[self.at > after], minlength=self.n).astype(np.int64)
+    def since(self, after: int) -> Spans:
+        """The facts of each subject with time > ``after``: a suffix of each subject's facts."""
+        if after == ALWAYS:
+            return Spans(np.concatenate(([0], self.end[:-1])) if self.n else self.end, self.end)
+        number = np.bincount(self.subject[self.at > after], minlength=self.n).astype(np.int64)
+        return Spans(self.end - number, self.end)
 
 
-def count(facts: Sorted, after: int) -> Cells:
-    """How many facts."""
-    values = facts.counts(after)
-    return Cells(values, np.ones(facts.n, dtype=np.bool_))
+def spans(keys: Ints, begin: Ints, end: Ints) -> Spans:
+    """The positions in sorted ``keys`` of those that are > ``begin`` and <= ``end``, row by row."""
+    return Spans(np.searchsorted(keys, begin, side="right"), np.searchsorted(keys, end, side="right"))
 
 
-def total(facts: Sorted, after: int) -> Cells:
-    """The sum of values: a difference of the running total at the two ends of each suffix."""
-    assert facts.value is not None
-    number = facts.counts(after)
-    running = np.concatenate(([0], np.cumsum(facts.value, dtype=np.int64)))
-    return Cells(running[facts.end] - running[facts.end - number], number > 0)
+def order(keys: Ints, bound: int) -> tuple[Ints, Ints]:
+    """``keys`` (0 <= key < ``bound``) sorted, and the order that sorts them, equal keys as they came.
+
+    When key and position fit one integer together the integers themselves are sorted, several times faster than
+    sorting positions by key.
+    """
+    bits = int(keys.size).bit_length()
+    if int(bound).bit_length() + bits <= 62:
+        packed = (keys << bits) | np.arange(keys.size, dtype=np.int64)
+        packed.sort()
+        return packed >> bits, packed & ((1 << bits) - 1)
+    places = np.argsort(keys, kind="stable").astype(np.int64)
+    return keys[places], places
 
 
-def greatest(facts: Sorted, after: int) -> Cells:
-    """The largest value, by a range scan over each non-empty suffix."""
-    assert facts.value is not None
-    number = facts.counts(after)
-    some = np.flatnonzero(number)
-    out = np.zeros(facts.n, dtype=np.int64)
-    if some.size:
-        bounds = np.column_stack((facts.end[some] - number[some], facts.end[some])).ravel()
-        padded = np.append(facts.value, 0)  # reduceat needs every bound, the last end too, to be an index
-        out[some] = np.maximum.reduceat(padded, bounds)[::2]
-    return Cells(out, number > 0)
+def running(values: NDArray[np.generic]) -> Ints:
+    """Running totals with a 0 in front, so that the sum over a span is ``r[hi] - r[lo]``."""
+    out = np.zeros(values.size + 1, dtype=np.int64)
+    np.cumsum(values, dtype=np.int64, out=out[1:])
+    return out
 
 
-def latest_value(facts: Sorted, after: int) -> Cells:
-    """The value of the latest fact; of several at one instant the largest (their order must not matter)."""
-    assert facts.value is not None
-    number = facts.counts(after)
-    return Cells(_pick(facts.value, facts.end - 1, number > 0), number > 0)
+def total(totals: Ints, span: Spans) -> Ints:
+    """The sum over each span, from running totals (:func:`running`)."""
+    return totals.take(span.hi) - totals.take(span.lo)
 
 
-def days_since_latest(facts: Sorted, after: int, t: int) -> Cells:
-    """Whole days (86,400 s) from the latest fact to T."""
-    some = facts.counts(after) > 0
-    return Cells(np.where(some, (t - _pick(facts.at, facts.end - 1, some)) // DAY, 0), some)
+def latest(values: Ints, span: Spans) -> Ints:
+    """The value at the end of each span (anything where it is empty: see ``Spans.some``)."""
+    return _at(values, span.hi - 1)
 
 
-def days_since_first(facts: Sorted, after: int, t: int) -> Cells:
-    """Whole days from the earliest fact inside the window to T."""
-    number = facts.counts(after)
-    some = number > 0
-    return Cells(np.where(some, (t - _pick(facts.at, facts.end - number, some)) // DAY, 0), some)
+def first(values: Ints, span: Spans) -> Ints:
+    """The value at the beginning of each span (anything where it is empty)."""
+    return _at(values, span.lo)
+
+
+def greatest(values: Ints, nested: Sequence[Spans]) -> list[Ints]:
+    """The largest value over each span, for windows that end together and grow: ``nested`` from short to long.
+
+    One scan does for all: between the beginnings of two neighbouring windows lies a segment, and the maximum of a
+    window is that of its own segment and the shorter window's. ``ALWAYS`` (no integer is smaller) where a span is
+    empty.
+    """
+    bounds = np.column_stack([span.lo for span in reversed(nested)] + [nested[0].hi])
+    padded = np.append(values, ALWAYS)  # reduceat needs every bound, the last end too, to be an index
+    segments = np.maximum.reduceat(padded, bounds.ravel()).reshape(bounds.shape)[:, :-1]
+    empty = bounds[:, 1:] == bounds[:, :-1]
+    segments[empty] = ALWAYS  # reduceat gives an empty segment the value at its bound
+    wider = np.maximum.accumulate(segments[:, ::-1], axis=1)
+    return [wider[:, k] for k in range(len(nested))]
 
 
 def distinct_only(facts: Sorted) -> Sorted:
@@ -110,8 +149,7 @@ def distinct_only(facts: Sorted) -> Sorted:
     return Sorted.build(facts.n, subject[last], at[last])
 
 
-def _pick(values: Ints, where: Ints, some: NDArray[np.bool_]) -> Ints:
-    """values[where] for the subjects that have facts, 0 for the rest."""
-    out = np.zeros(where.size, dtype=np.int64)
-    out[some] = values[where[some]]
-    return out
+def _at(values: Ints, where: Ints) -> Ints:
+    if not values.size:
+        return np.zeros(where.size, dtype=np.int64)
+    return values.take(where, mode="clip")

@@ -1,0 +1,1 @@
+"""The as-of benchmark: one task, four shapes, every engine in its own best idiom, cells compared."""
