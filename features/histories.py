@@ -37,6 +37,8 @@ class Engine(Protocol):
 FEW = 16
 """Up to so many subjects an answer is put together row by row, and "auto" takes the engine for single persons."""
 ENGINES: dict[str, Engine] = {"fast": fast, "reference": reference, "single": single}
+SPARK = "spark"
+"""The fast engine on partitions inside Apache Spark (``features.engines.spark``, docs/national.md)."""
 
 
 def subjects_at(records: Records, subject: str, t: datetime, engine: str = "fast") -> pl.DataFrame:
@@ -44,7 +46,7 @@ def subjects_at(records: Records, subject: str, t: datetime, engine: str = "fast
     at T, or pairs of one (dyad). Key columns, sorted; ``domestic`` U makes nobody a subject."""
     micros(t)
     _keys_of(subject)
-    return _engine(engine).subjects(records, subject, t)
+    return _engine("fast" if engine == SPARK else engine).subjects(records, subject, t)
 
 
 def left_out(records: Records, subject: str) -> dict[str, str]:
@@ -69,7 +71,8 @@ def histories(
     as_of: timezone-aware moment T; nothing recorded, or happening, after it is seen.
     subjects: the subjects wanted (their key columns; others are ignored, repeats count once); None = subjects_at.
     engine: "fast"; "reference" (plain Python, slow); "single" (for a few persons); "auto" takes "single" for a short
-        list of subjects and "fast" for the rest. All give the same bits.
+        list of subjects and "fast" for the rest; "spark" (the fast one on partitions inside Apache Spark, an extra).
+        All give the same bits.
     columns: names of the columns wanted, in the order wanted; None = all of the catalogue. A column the extract
         cannot feed is absent (see :func:`left_out`).
 
@@ -78,6 +81,11 @@ def histories(
     """
     micros(as_of)
     _keys_of(subject)
+    if engine == SPARK:
+        from features.engines import spark  # an extra: PySpark and Java are asked for only here
+
+        asked = None if subjects is None else _given(subjects, subject)
+        return spark.histories(records, subject, as_of, asked, columns)
     if engine == "auto":
         engine = "single" if subjects is not None and subjects.height <= FEW else "fast"
     runner = _engine(engine)
@@ -175,6 +183,6 @@ def _keys_of(subject: str) -> tuple[str, ...]:
 def _engine(name: str) -> Engine:
     if name not in ENGINES:
         raise InputError(
-            f"there is no engine {name!r}", where="engine", cure=f"Choose one of {', '.join(ENGINES)}."
+            f"there is no engine {name!r}", where="engine", cure=f"Choose one of {', '.join([*ENGINES, SPARK])}."
         )
     return ENGINES[name]

@@ -16,6 +16,7 @@ import polars as pl
 
 from features.catalogue import KEYS
 from features.engines.buckets import Lookup
+from features.nominals import Links
 from features.records import Records
 
 OWN = "_own"
@@ -103,8 +104,24 @@ def answer(job: Job, bucket: pl.DataFrame) -> pl.DataFrame:
         name: pl.concat([empty, *(_as(frame, empty) for frame in chunks.get(name, ()))])
         for name, empty in job.records.tables.items()
     }
-    records = replace(job.records, tables=tables)
+    records = replace(
+        job.records, tables=tables, links=_links_of(job.records.links, tables["person"]["person_id"])
+    )
     return _histories(job, records, _subjects(job, records, chunks))
+
+
+def _links_of(links: Links | None, persons: pl.Series) -> Links | None:
+    """The links among a bucket's persons; whoever can ever be one person shares a bucket."""
+    if links is None:
+        return None
+    named = pl.col("person_id_a").is_in(persons.implode()) | pl.col("person_id_b").is_in(persons.implode())
+    return replace(
+        links,
+        pairs=links.pairs.filter(named),
+        apart=links.apart.filter(named),
+        decisions=links.decisions.filter(named),
+        persons=links.persons.filter(pl.col("person_id").is_in(persons.implode())),
+    )
 
 
 def _flush(name: str, held: list[pl.DataFrame]) -> pl.DataFrame:

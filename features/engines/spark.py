@@ -4,7 +4,7 @@ Spark reads the tables, brings the rows that belong together to one place and ru
 numbers are made by the same kernels as on one machine, so they are the same bits. In four moves:
 
 1. *Ties*: ids of who ever was in an event with whom, related to, ordered from or living with whom, as 64-bit hashes.
-2. *Plan* (``features.engines.buckets``): which bucket each person is in, and which others need them, made on the driver.
+2. *Plan* (``features.engines.buckets``): which bucket each person is in and which others need them, on the driver.
 3. *Rows*: each table's rows go, packed as Arrow chunks, to every bucket that needs them. The only shuffle there is.
 4. *Answer* (``features.engines.partition``): a bucket's chunks become a record store, and ``histories`` runs on it.
 
@@ -19,6 +19,7 @@ import shutil
 import sys
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -54,6 +55,9 @@ def session(master: str = "local[2]") -> SparkSession:
 
     Raises InputError when PySpark or Java is not there.
     """
+    warnings.filterwarnings(
+        "ignore", message="PySpark does not yet fully support pandas", category=FutureWarning
+    )
     try:
         from pyspark.sql import SparkSession
     except ImportError as lacking:
@@ -169,25 +173,27 @@ def _plan(
     spark: SparkSession, tables: Mapping[str, DataFrame], job: Job, keys: DataFrame | None, rows: int
 ) -> Routes:
     """The plan, made on the driver from ids alone (16 bytes a tie)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     found = []
     for name in IN_EVENT:
         for column in POINTERS[name]:
             child = (
-                F.col("role") == "child" if (name, column) == ("involvement", "person_id") else F.lit(False)
+                sf.col("role") == "child" if (name, column) == ("involvement", "person_id") else sf.lit(False)
             )
-            row = tables[name].where(F.col(column).isNotNull())
-            found.append(row.select(_event().alias("h"), F.xxhash64(column).alias("p"), child.alias("child")))
+            row = tables[name].where(sf.col(column).isNotNull())
+            found.append(
+                row.select(_event().alias("h"), sf.xxhash64(column).alias("p"), child.alias("child"))
+            )
     named = [(tables[name], POINTERS[name]) for name in PAIRS if name in tables]
     loose = None
     if keys is not None:
-        loose = _collect(keys.select(F.xxhash64(KEYS[job.subject][0]).alias("p")))
+        loose = _collect(keys.select(sf.xxhash64(KEYS[job.subject][0]).alias("p")))
         if job.subject == "dyad":
             named.append((keys, KEYS["dyad"]))
     pairs = [
-        rows.where(F.col(a).isNotNull() & F.col(b).isNotNull()).select(
-            F.xxhash64(F.lit("pair"), a, b).alias("h"), F.xxhash64(side).alias("p")
+        rows.where(sf.col(a).isNotNull() & sf.col(b).isNotNull()).select(
+            sf.xxhash64(sf.lit("pair"), a, b).alias("h"), sf.xxhash64(side).alias("p")
         )
         for rows, (a, b) in named
         for side in (a, b)
@@ -208,39 +214,41 @@ def _units(spark: SparkSession, records: Records) -> pl.DataFrame | None:
     if linked is None or linked.is_empty():
         return None
     import networkx as nx
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     groups = nx.connected_components(nx.Graph(list(linked.iter_rows())))
     rows = [(member, unit) for group in groups for unit in [min(group)] for member in group]
     frame = spark.createDataFrame(rows, "person string, unit string")
-    return _collect(frame.select(F.xxhash64("person").alias("p"), F.xxhash64("unit").alias("u")))
+    return _collect(frame.select(sf.xxhash64("person").alias("p"), sf.xxhash64("unit").alias("u")))
 
 
 def _event() -> Column:
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
-    return F.xxhash64(F.lit("event"), "event_id")
+    return sf.xxhash64(sf.lit("event"), "event_id")
 
 
 def _hashed(name: str, table: DataFrame) -> DataFrame:
     """A table with the hashes that decide where its rows go."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     hashes = {EVENT: _event()} if name in OF_EVENT else {}
     if name not in IN_EVENT:  # there the event leads to every bucket that any of its persons leads to
-        hashes |= {f"{HASH}{c}": F.when(F.col(c).isNotNull(), F.xxhash64(c)) for c in POINTERS[name]}
+        hashes |= {f"{HASH}{c}": sf.when(sf.col(c).isNotNull(), sf.xxhash64(c)) for c in POINTERS[name]}
     return table.select("*", *(column.alias(hashed) for hashed, column in hashes.items()))
 
 
 def _own(tables: Mapping[str, DataFrame], job: Job, keys: DataFrame | None) -> list[DataFrame]:
     """Whom the buckets answer for: the keys given, or everybody who was ever in an event (with their hash)."""
-    from pyspark.sql import functions as F
+    from pyspark.sql import functions as sf
 
     if keys is not None:
         first = KEYS[job.subject][0]
-        return [keys.select(*KEYS[job.subject], F.xxhash64(first).alias(f"{HASH}own"))]
+        return [keys.select(*KEYS[job.subject], sf.xxhash64(first).alias(f"{HASH}own"))]
     named = [
-        tables[name].where(F.col(c).isNotNull()).select(F.col(c).alias("person_id"), F.xxhash64(c).alias(f"{HASH}own"))
+        tables[name]
+        .where(sf.col(c).isNotNull())
+        .select(sf.col(c).alias("person_id"), sf.xxhash64(c).alias(f"{HASH}own"))
         for name in IN_EVENT
         for c in POINTERS[name]
     ]  # fmt: skip
