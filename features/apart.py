@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from features import segments
 from features.errors import InputError
 from features.home import Load
 
@@ -27,10 +28,12 @@ def open_audit(load: Load) -> Mapping[str, pl.DataFrame]:
 def _open(load: Load, store: str) -> Mapping[str, pl.DataFrame]:
     folder = load.path / store
     try:
-        return {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
+        tables = {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise InputError(
             f"The {store} store of load {load.load_id} cannot be read ({type(problem).__name__}).",
             where=str(folder),
             cure="Ingest the extract again into a new home folder.",
         ) from problem
+    added = segments.read(load.path, (store,))
+    return added.onto(store, tables) if added.segments else tables

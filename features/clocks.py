@@ -26,7 +26,7 @@ NEVER = dt.datetime(2200, 1, 1, tzinfo=dt.UTC)
 
 NEW, CORRECTION, WITHDRAWAL, REPEAT, AMBIGUOUS = "new", "correction", "withdrawal", "repeat", "ambiguous"
 _ALWAYS_KNOWN = ("person", "alias", "address", "team")
-_NOT_BEFORE_EVENT = ("offence", "involvement", "risk_assessment")
+NOT_BEFORE_EVENT = ("offence", "involvement", "risk_assessment")
 _MORNING = dt.time(6, 0)
 
 
@@ -105,7 +105,7 @@ def known_from(spec: TableSpec, rows: pl.DataFrame, event_known: pl.DataFrame) -
         own = pl.lit(ALWAYS, dtype=UTC_TIME)
     elif spec.name == "event":
         own = pl.max_horizontal("occurred_at", "reported_at")
-    elif spec.name in _NOT_BEFORE_EVENT:
+    elif spec.name in NOT_BEFORE_EVENT:
         rows = rows.join(event_known, on="event_id", how="left", maintain_order="left")
         # Without its event a row is never known: a default that moved once the event came in would be a leak.
         later = pl.max_horizontal("event_known", spec.own_time) if spec.own_time else pl.col("event_known")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -43,7 +44,7 @@ QUARANTINE = {
 }
 
 
-WITHDRAWN = {"table": pl.String, "key": pl.String, "known_from": UTC_TIME}
+WITHDRAWN: dict[str, Any] = {"table": pl.String, "key": pl.String, "known_from": UTC_TIME}
 """Withdrawals as a load keeps them, so that rows added later know of them: ``key`` as :func:`key_text` writes it."""
 
 

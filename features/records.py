@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from features import segments
 from features.catalogue import Catalogue, load_catalogue
 from features.errors import InputError
 from features.nominals import Links
@@ -21,6 +22,7 @@ class Records:
 
     ``missing`` names what the extract lacked, "table" or "table.column": features that need it are left out.
     ``links`` says which nominals are one person (``features.nominals``); without it every nominal is its own person.
+    ``appended`` names what was added to the load since it was made (``features.segments``); empty: nothing.
     ``catalogue`` declares the features; None: the package's own (``features.own`` adds an analyst's).
     """
 
@@ -29,6 +31,7 @@ class Records:
     missing: frozenset[str] = field(default_factory=frozenset)
     links: Links | None = None
     catalogue: Catalogue | None = None
+    appended: str = ""
 
     @property
     def declared(self) -> Catalogue:
@@ -39,7 +42,8 @@ class Records:
     def state(self) -> str:
         """Names all that a number can depend on; whatever is kept for later use is kept under this name."""
         own = self.catalogue.digest if self.catalogue is not None else ""
-        return "-".join(part for part in (self.load_id, self.links.digest if self.links else "", own) if part)
+        linked = self.links.digest if self.links else ""
+        return "-".join(part for part in (self.load_id, self.appended, linked, own) if part)
 
     def table(self, name: str) -> pl.DataFrame:
         """One row per version of a key; KeyError for a table that is not in the record store."""
@@ -67,7 +71,10 @@ class Records:
                 where=str(folder),
                 cure="Ingest the extract again into a new home folder.",
             ) from problem
-        return cls(manifest["load_id"], tables, missing)
+        added = segments.read(folder)
+        if added.segments:
+            tables, missing = added.onto("records", tables), added.missing(missing)
+        return cls(manifest["load_id"], tables, missing, appended=added.digest)
 
     @classmethod
     def from_canonical(

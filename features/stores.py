@@ -107,6 +107,11 @@ def apart(
     return records, identity, audit
 
 
+def empty_rows(name: str) -> pl.DataFrame:
+    """A contract table without rows, as canonical tables are."""
+    return SPECS[name].empty().with_columns(pl.lit(None, dtype=UTC_TIME).alias(c) for c in SPAN)
+
+
 def empty_table(name: str) -> pl.DataFrame:
     """A derived table without rows."""
     return DERIVED[name].empty().with_columns(pl.lit(None, dtype=UTC_TIME).alias(c) for c in SPAN)

@@ -61,9 +61,23 @@ def check(extract: Extract, home: HomeOption = None, json: JsonOption = False) -
 
 
 @app.command()
-def ingest(extract: Extract, home: HomeOption = None, json: JsonOption = False) -> None:
+def ingest(
+    extract: Extract,
+    append: Annotated[
+        bool,
+        typer.Option("--append", help="Add the rows of the folder to the current load, without a rebuild."),
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
     """Load an extract into the home. The same extract twice changes nothing."""
     take(home, json)
+    if append:
+        from features.append import append_folder
+
+        added = append_folder(extract, home_folder())
+        say(added.to_dict(), added.render())
+        raise typer.Exit(added.exit_code)
     from features.ingest import ingest as load
 
     report = load(extract, home_folder())
