@@ -8,8 +8,8 @@ hash would only send a partition rows it does not need.
    bucket somebody is in never changes an answer, only how many rows travel.
 2. *Near.* A bucket needs everyone within reach of its own persons, and every event any of those was in.
 
-A neighbourhood too large for a bucket (a hostel, an event with thousands of people) is broken into smaller ones, in the
-end into single persons. A person with thousands of events is one person still, and their events are one bucket's work.
+A neighbourhood too large for a bucket (a hostel, an event with thousands of people) is broken into smaller ones, or
+into single persons. A person with thousands of events is kept with the few people in them: one bucket's work.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ import polars as pl
 
 Hashes = npt.NDArray[np.int64]
 TIE = {"h": pl.Int64(), "p": pl.Int64()}
-ROUNDS = 2
+ROUNDS = 3
 """How many times persons ask those they are tied to for the name of their neighbourhood."""
+ONE_PERSONS = 3
+"""A neighbourhood with no more than so many times the ties of its busiest person is that person's, and kept whole."""
 _ODD = 0x9E3779B97F4A7C15 - (1 << 64)  # a multiplier that spreads neighbouring names over all buckets
 
 
@@ -118,7 +120,10 @@ def _homes(ties: pl.DataFrame, everyone: pl.Series, rows: int, buckets: int) -> 
             .with_columns(pl.coalesce("asked", name).alias(name))
             .drop("asked")
         )
-        fits = pl.col("w").sum().over(name) <= rows
+        # Where most ties are one person's, everybody else there needs that person's rows anyway: kept together.
+        fits = pl.col("w").sum().over(name) <= pl.max_horizontal(
+            pl.lit(rows), ONE_PERSONS * pl.col("w").max().over(name)
+        )
         names = names.with_columns(chosen=pl.when(fits).then(name).otherwise("chosen"))
     return names.select("p", bucket=(_named("chosen", 2) % buckets).cast(pl.Int32))
 
