@@ -32,6 +32,7 @@ class Engine(StrEnum):
 
     fast = "fast"
     reference = "reference"
+    spark = "spark"
 
 
 @features_app.callback(invoke_without_command=True)
@@ -43,7 +44,7 @@ def features(
     subject: Annotated[Subject | None, typer.Option("--subject", help="Whose histories.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Parquet file to write.")] = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="fast, or the slow and obvious reference.")
+        Engine, typer.Option("--engine", help="fast, the slow and obvious reference, or spark (docs/national.md).")
     ] = Engine.fast,
     home: HomeOption = None,
     json: JsonOption = False,
