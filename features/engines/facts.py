@@ -225,7 +225,8 @@ class FactStore:
             made = _BUILDERS[stream](self)
             missing = [f for f in self.fields.get(stream, ()) if f not in made.columns]
             assert not missing, (stream, missing)
-            self._made[stream] = made.sort("subject", "at")
+            in_order = stream in facts_network.IN_ORDER
+            self._made[stream] = made if in_order else made.sort("subject", "at")
         return self._made[stream]
 
     @cached_property

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -156,7 +156,7 @@ class Graph:
 
     def _with_children(self) -> pl.Series:
         """Persons around whom children are recorded: a parent, a shared child, or a child at an event of theirs."""
-        kin = as_of(self.records, "relationship", self.t)
+        kin = as_of(self.records, "relationship", self.t).filter(pl.col("person_id_a") != pl.col("person_id_b"))
         child = self.events.involvement.filter(pl.col("role") == "child").select("e")
         present = self.events.events.filter(pl.col("children_present") >= 1).select("e")
         with_child = pl.concat([child, present]).unique()
@@ -243,8 +243,8 @@ class Graph:
         return start.astype(np.int64), target[order], when[order]
 
     def near(self, keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
-        """Everyone within two steps of the persons in ``keys`` (person, subject), in chunks: subject, other (a
-        number), step, at (when the way there was complete)."""
+        """Everyone within two steps of the persons in ``keys`` (person, subject), in chunks: subject, step, at (when
+        the way there was complete), other, what the other lately did; in order of subject and time."""
         number = pl.DataFrame(self.persons).with_row_index("k").with_columns(pl.col("k").cast(pl.Int64))
         mine = keys.join(number, on="person").sort("subject")
         who, subject = mine["k"].to_numpy(), mine["subject"].to_numpy()
@@ -254,7 +254,7 @@ class Graph:
         running = np.concatenate(([0], np.cumsum(degree[neighbour], dtype=np.int64)))
         load = running[start[who + 1]] - running[start[who]] + degree[who]
         chunk = np.cumsum(load) // _CHUNK
-        for each in np.unique(chunk):
+        for each in np.unique(np.append(chunk, 0)):  # a chunk of nobody has the right columns too
             part = chunk == each
             yield self._two_steps(who[part], subject[part])
 
@@ -270,16 +270,37 @@ class Graph:
         one = pl.DataFrame({"key": row * width + first, "at": came})
         two = pl.DataFrame({"key": (back * width + second)[away], "at": came2[away]})
         further = two.join(one, on="key", how="anti").group_by("key").agg(pl.col("at").min())
-        found = pl.concat(
-            [one.with_columns(step=pl.lit(1, dtype=pl.Int64)), further.with_columns(step=pl.lit(2, dtype=pl.Int64))]
+        key = np.concatenate((one["key"].to_numpy(), further["key"].to_numpy()))
+        when = np.concatenate((came, further["at"].to_numpy()))
+        step = np.repeat(np.array([1, 2], dtype=np.int64), (one.height, further.height))
+        whose = subject[key // width]
+        order = by_subject_and_time(whose, when)
+        other = (key % width)[order]
+        return pl.DataFrame(
+            {
+                "subject": whose[order],
+                "step": step[order],
+                "at": pl.Series(when[order]).cast(_WHEN),
+                "other": self.persons.gather(pl.Series(other)),
+                **{name: values[other] for name, values in self._acts_by_number.items()},
+            }
         )
-        key = found["key"].to_numpy()
-        return found.select(
-            subject=pl.Series(subject[key // width]),
-            other=pl.Series(key % width),
-            step="step",
-            at=pl.col("at").cast(_WHEN),
+
+    @cached_property
+    def _acts_by_number(self) -> dict[str, NDArray[Any]]:
+        acts = pl.DataFrame(self.persons).join(self.acted, on="person", how="left", maintain_order="left")
+        filled = acts.drop("person").with_columns(
+            pl.col("recent_harm", "recent_events").fill_null(0), pl.col("serious").fill_null(False)
         )
+        return {column.name: column.to_numpy() for column in filled}
+
+
+def by_subject_and_time(subject: Ints, at: Ints) -> Ints:
+    """The order of facts by (subject, at); one sort of packed numbers where times are whole seconds, as they are."""
+    seconds, rest = np.divmod(at, 1_000_000)
+    if rest.any() or (subject.size and (subject.max() >= 2**30 or np.abs(seconds).max() >= 2**32)):
+        return np.lexsort((at, subject))
+    return np.argsort((subject << 33) + (seconds + 2**32))
 
 
 def expand(start: Ints, who: Ints) -> tuple[Ints, Ints]:
@@ -359,23 +380,8 @@ def _partners(store: Asked, stream: str) -> pl.DataFrame:
 
 
 def _near(store: Asked, _: str) -> pl.DataFrame:
-    graph = store.graph
-    acts = pl.DataFrame(graph.persons).join(graph.acted, on="person", how="left", maintain_order="left")
-    number = pl.Series(np.arange(acts.height, dtype=np.int64))
-    acts = acts.select(
-        other=number,
-        ref="person",
-        recent_harm=pl.col("recent_harm").fill_null(0),
-        recent_events=pl.col("recent_events").fill_null(0),
-        serious=pl.col("serious").fill_null(False),
-    )
-    parts = [
-        part.join(acts, on="other").drop("other").with_columns(other="ref")
-        for part in graph.near(store.keys.rename({"person_id": "person"}))
-    ]
-    empty = pl.DataFrame(schema={"subject": pl.Int64, "step": pl.Int64, "at": _WHEN})
-    none = empty.with_columns(pl.lit(None).cast(dtype).alias(c) for c, dtype in acts.schema.items() if c != "other")
-    return pl.concat(parts or [none.with_columns(other="ref")], how="diagonal")
+    keys = store.keys.rename({"person_id": "person"})
+    return pl.concat(list(store.graph.near(keys))).with_columns(ref="other")
 
 
 def _household(store: Asked, stream: str) -> pl.DataFrame:
@@ -407,3 +413,5 @@ _BUILDERS: dict[str, Callable[[Asked, str], pl.DataFrame]] = {
     "pair_household": _household,
 }
 STREAMS_HERE = tuple(_BUILDERS)
+IN_ORDER = ("near",)
+"""Streams whose facts come in order of subject and time already."""
