@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from features import segments
 from features.errors import InputError
 from features.own import catalogue_at
 from features.records import Records
+
+if TYPE_CHECKING:
+    from features.live import Live
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,33 @@ class Load:
         if own is not self._records.catalogue:
             self.__dict__["_records"] = replace(self._records, catalogue=own)
         return self._records
+
+    def near(self, persons: list[str], t: datetime) -> Records:
+        """The records that matter to a few persons at T: a small store once :meth:`ready` was called, else all."""
+        live: Live | None = self.__dict__.get("_live")
+        return self.records() if live is None else live.around(persons, t, like=self.records())
+
+    def ready(self) -> None:
+        """Hold the records in memory, indexed, so that questions about single persons take milliseconds, and follow
+        what is added to the load (:meth:`refresh`)."""
+        if "_live" not in self.__dict__:
+            from features.live import Live  # only who serves needs it
+
+            self.__dict__["_live"] = Live(self.records(), self.path)
+
+    def refresh(self) -> bool:
+        """Take in rows that were added since by whichever process; True when there were any. Cheap when not."""
+        live: Live | None = self.__dict__.get("_live")
+        if live is not None:
+            if changed := live.refresh():
+                self.__dict__["_records"] = live.records()
+            return changed
+        there = segments.numbers(self.path)
+        if there == self.__dict__.setdefault("_segments", there):
+            return False
+        self.__dict__["_segments"] = there
+        self.__dict__.pop("_records", None)
+        return True
 
 
 @dataclass(frozen=True)

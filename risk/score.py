@@ -72,7 +72,8 @@ def score_cohort(
     Scores of one person asked for alone equal those of the batch to the bit: the same histories, the same scorer.
     Raises InputError when T is later than now.
     """
-    return score_records(load.records(), doc, t, person_ids)
+    records = load.records() if person_ids is None else load.near(list(person_ids), t)
+    return score_records(records, doc, t, person_ids)
 
 
 def score_records(
@@ -86,7 +87,9 @@ def score_records(
     if person_ids is not None:
         members = members.filter(pl.col("person_id").is_in(list(person_ids)))
     columns = list(dict.fromkeys([*scorer.columns, *SHOWN]))
-    features = histories(records, "offender", t, subjects=members.select("person_id"), columns=columns)
+    features = histories(
+        records, "offender", t, subjects=members.select("person_id"), columns=columns, engine="auto"
+    )
     scores = scorer.score(features).select("person_id", *SCORES)
     counts = features.select(
         "person_id", count_365=pl.col("domestic_events_365d").fill_null(0).cast(pl.Int64)
