@@ -50,12 +50,16 @@ def suspects(records: Records, t: datetime) -> pl.DataFrame:
     A suspect of an event has an involvement with that role, or is named by one of its offences. Only events
     known at T count.
     """
-    involved = as_of(records, "involvement", t).filter(pl.col("role") == "suspect")
-    named = as_of(records, "offence", t).filter(pl.col("suspect_id").is_not_null())
+    return _suspects(records, t, as_of(records, "event", t).lazy()).collect()
+
+
+def _suspects(records: Records, t: datetime, events: pl.LazyFrame) -> pl.LazyFrame:
+    involved = as_of(records, "involvement", t).lazy().filter(pl.col("role") == "suspect")
+    named = as_of(records, "offence", t).lazy().filter(pl.col("suspect_id").is_not_null())
     pairs = pl.concat(
         [involved.select("event_id", "person_id"), named.select("event_id", person_id="suspect_id")]
     ).unique()
-    return pairs.join(as_of(records, "event", t).select("event_id"), on="event_id", how="semi")
+    return pairs.join(events.select("event_id"), on="event_id", how="semi")
 
 
 def held_at(records: Records, t: datetime) -> pl.DataFrame:
@@ -64,9 +68,13 @@ def held_at(records: Records, t: datetime) -> pl.DataFrame:
     ``release_due`` is the last expected end of the person's current spells, null when one of them has none;
     ``due_soon`` says that every one of them is expected to end within 28 days of T (or was by now).
     """
+    return _held_at(records, t).collect()
+
+
+def _held_at(records: Records, t: datetime) -> pl.LazyFrame:
     rule = settings()["cohort"]
     soon = pl.lit(t + timedelta(days=rule["release_within_days"])).cast(INSTANT)
-    spells = as_of(records, "spell", t).filter(
+    spells = as_of(records, "spell", t).lazy().filter(
         pl.col("state").is_in(rule["custody_states"]) & pl.col("ended_on").is_null()
     )
     end = pl.col("expected_end")
@@ -86,9 +94,11 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
     there is nothing yet.
     """
     rule = settings()["cohort"]
-    frame = (
-        suspects(records, t)
-        .join(_domestic_events(records, t), on="event_id")
+    events = as_of(records, "event", t).lazy()
+    domestic = events.filter(pl.col("domestic") == "Y").select("event_id", "occurred_at")
+    frame = (  # one query from here on: a person asked for alone waits for each step of it
+        _suspects(records, t, events)
+        .join(domestic, on="event_id")
         .group_by("person_id")
         .agg(
             pl.col("occurred_at").max().alias("last_at"),
@@ -101,9 +111,9 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
             )
         )
     )
-    person = as_of(records, "person", t).select("person_id", "date_of_birth", "deceased_on")
+    person = as_of(records, "person", t).lazy().select("person_id", "date_of_birth", "deceased_on")
     frame = frame.join(person, on="person_id", how="left").join(
-        held_at(records, t), on="person_id", how="left"
+        _held_at(records, t), on="person_id", how="left"
     )
     reason = (
         pl.when(pl.col("deceased_on").is_not_null())
@@ -121,11 +131,8 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
         )
         .select(pl.col(name).cast(dtype) for name, dtype in COHORT.items())
         .sort("person_id")
+        .collect()
     )
-
-
-def _domestic_events(records: Records, t: datetime) -> pl.DataFrame:
-    return as_of(records, "event", t).filter(pl.col("domestic") == "Y").select("event_id", "occurred_at")
 
 
 def _age_at(t: datetime) -> pl.Expr:
