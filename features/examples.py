@@ -52,7 +52,7 @@ _WORDS: dict[str, tuple[str, tuple[str, ...], dict[str, Any], str | None]] = {
     "relationship": ("relationship", ("person_id_a", "kind", "person_id_b", "started_on"), {}, None),
     "address": ("address", ("address_id", "kind"), {}, None),
     "residence": ("residence", ("person_id", "address_id", "started_on"), {}, None),
-    "call": ("call", ("call_id", "received_at"), {}, None),
+    "call": ("call", ("call_id", "received_at"), {"reference": "R"}, None),
 }
 
 
