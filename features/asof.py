@@ -31,6 +31,11 @@ def micros(t: datetime) -> int:
     return (gap.days * 86_400 + gap.seconds) * 1_000_000 + gap.microseconds
 
 
+def instant(t: datetime) -> pl.Expr:
+    """T as an expression. By way of its microseconds: a literal with a time zone costs Polars a query of its own."""
+    return pl.lit(micros(t)).cast(pl.Datetime("us", "UTC"))
+
+
 def as_of(records: Records, table: str, t: datetime, frame: pl.DataFrame | None = None) -> pl.DataFrame:
     """The rows of one table of the record store as known at T.
 
@@ -58,7 +63,7 @@ def as_of(records: Records, table: str, t: datetime, frame: pl.DataFrame | None 
 
 def cut(frame: pl.DataFrame, spec: TableSpec, t: datetime) -> pl.DataFrame:
     """:func:`as_of` on a canonical frame of the table ``spec``; columns beyond the contract's are kept."""
-    now = pl.lit(t).cast(pl.Datetime("us", "UTC"))
+    now = instant(t)
     held = (pl.col("known_from") <= now) & (pl.col("known_to").is_null() | (pl.col("known_to") > now))
     if spec.own_time is not None:
         own = pl.col(spec.own_time)

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from features.asof import as_of
+from features.asof import as_of, instant
 from features.records import Records
 
 OUTCOMES = Path(__file__).parent / "data" / "outcomes.toml"
@@ -73,9 +73,11 @@ def held_at(records: Records, t: datetime) -> pl.DataFrame:
 
 def _held_at(records: Records, t: datetime) -> pl.LazyFrame:
     rule = settings()["cohort"]
-    soon = pl.lit(t + timedelta(days=rule["release_within_days"])).cast(INSTANT)
-    spells = as_of(records, "spell", t).lazy().filter(
-        pl.col("state").is_in(rule["custody_states"]) & pl.col("ended_on").is_null()
+    soon = instant(t + timedelta(days=rule["release_within_days"]))
+    spells = (
+        as_of(records, "spell", t)
+        .lazy()
+        .filter(pl.col("state").is_in(rule["custody_states"]) & pl.col("ended_on").is_null())
     )
     end = pl.col("expected_end")
     return spells.group_by("person_id").agg(
@@ -104,11 +106,9 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
             pl.col("occurred_at").max().alias("last_at"),
             (pl.len() == 1).alias("first_time"),
         )
-        .filter(pl.col("last_at") > pl.lit(t - timedelta(days=rule["lookback_days"])).cast(INSTANT))
+        .filter(pl.col("last_at") > instant(t - timedelta(days=rule["lookback_days"])))
         .with_columns(
-            (pl.col("last_at") > pl.lit(t - timedelta(days=rule["active_days"])).cast(INSTANT)).alias(
-                "active_365"
-            )
+            (pl.col("last_at") > instant(t - timedelta(days=rule["active_days"]))).alias("active_365")
         )
     )
     person = as_of(records, "person", t).lazy().select("person_id", "date_of_birth", "deceased_on")
