@@ -26,7 +26,6 @@ import json
 from datetime import date, timedelta
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 WINDOWS = (30, 90, 180, 365, 730)
@@ -59,6 +58,8 @@ def month_starts(number: int) -> list[date]:
 
 def make(shape: str, folder: Path, seed: int = 1, events: int = EVENTS) -> None:
     """Write ``events.parquet`` and ``rows.parquet`` of a shape to ``folder``; fewer ``events`` scale all of it."""
+    import numpy as np  # only here: an engine that needs no NumPy shall not pay for loading it
+
     random = np.random.default_rng([seed, ord(shape)])
     scale = events / EVENTS
     persons = max(2, round((5_000 if shape == "D" else 100_000) * scale))
