@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from features import segments
 from features.errors import InputError
+from features.linkage.store import linked, stamp
 from features.own import catalogue_at
 from features.records import Records
 
@@ -35,10 +36,15 @@ class Load:
         return Records.open(self.path)
 
     def records(self) -> Records:
-        """The record store, read once, with the home's own features as its files stand now."""
-        own = catalogue_at(self.path.parent.parent)
+        """The record store, read once, with the home's own features and links as their files stand now."""
+        home = self.path.parent.parent
+        own = catalogue_at(home)
         if own is not self._records.catalogue:
             self.__dict__["_records"] = replace(self._records, catalogue=own)
+        links = stamp(home, self.load_id)
+        if links != self.__dict__.get("_links"):
+            self.__dict__["_records"] = linked(self._records, home, self.load_id)
+            self.__dict__["_links"] = links
         return self._records
 
     def near(self, persons: list[str], t: datetime) -> Records:
@@ -59,7 +65,8 @@ class Load:
         live: Live | None = self.__dict__.get("_live")
         if live is not None:
             if changed := live.refresh():
-                self.__dict__["_records"] = live.records()
+                old = self.records()
+                self.__dict__["_records"] = replace(live.records(), links=old.links, catalogue=old.catalogue)
             return changed
         there = segments.numbers(self.path)
         if there == self.__dict__.setdefault("_segments", there):

@@ -1,0 +1,101 @@
+"""Commands that say who is who: compare the nominals, look at uncertain pairs, decide on one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from api.commands.shared import HomeOption, JsonOption, app, home_folder, take
+from api.console import OPTIONS, say
+
+link_app = typer.Typer(
+    invoke_without_command=True,
+    help="Find the nominals that are one person (nothing is merged); review and decide uncertain pairs.",
+)
+app.add_typer(link_app, name="link")
+By = Annotated[str, typer.Option("--by", help="Who looks or decides: a name, written down.")]
+
+
+@link_app.callback()
+def link(
+    context: typer.Context,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", help="From which match on two records are one person. [default: linkage.toml]"
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Compare anew, even where nothing has changed.")
+    ] = False,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Compare every nominal of the current load once and write down which are one person, and how sure that is."""
+    take(home, json)
+    if context.invoked_subcommand is not None:
+        return
+    from features.linkage.run import link as run
+
+    found = run(home_folder(), threshold=threshold, again=again, progress=_bar)
+    say(found.to_dict(), found.render())
+
+
+@link_app.command()
+def review(
+    by: By,
+    out: Annotated[Path, typer.Option("--out", help="The page to write.")] = Path("link-review.html"),
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="At most so many pairs, the likeliest first.")
+    ] = 100,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Write a page of the uncertain pairs, each comparison drawn. It names people: the look is written down."""
+    take(home, json)
+    from features.linkage.review import page, queue
+    from risk.looks import record_look
+
+    here = home_folder()
+    pairs = queue(here, top)
+    persons = sorted({person for one in pairs for person in one.persons})
+    record_look(here.path, "link review", by=by, persons=persons, detail=out.name)
+    out.write_text(page(here, pairs), encoding="utf-8")
+    found = {"pairs": len(pairs), "persons": len(persons), "file": str(out)}
+    say(
+        found,
+        f"{len(pairs):,} uncertain pairs in {out}. Decide: doorstep link decide A B --same --by NAME --reason TEXT",
+    )
+
+
+@link_app.command()
+def decide(
+    a: Annotated[str, typer.Argument(metavar="A", help="A person reference.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another person reference.")],
+    by: By,
+    reason: Annotated[str, typer.Option("--reason", help="Why; written down.")],
+    same: Annotated[bool, typer.Option("--same/--different", help="One person, or two.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Decide that two records are one person, or are not. It holds from now on; a later decision may undo it."""
+    take(home, json)
+    from features.linkage.review import decide as note
+
+    entry = note(home_folder(), a, b, same=same, by=by, reason=reason)
+    words = "one person" if same else "two people"
+    say(entry, f"{entry['person_id_a']} and {entry['person_id_b']} are {words} from now on, says {by}.")
+
+
+def _bar(stage: str, done: int, of: int) -> None:
+    """A bar by stage on a terminal; a line a stage elsewhere; nothing beside machine output."""
+    if OPTIONS.json:
+        return
+    drawn = f"[{'#' * (4 * done)}{'.' * (4 * (of - done))}] {done} of {of}  {stage}"
+    if sys.stderr.isatty():
+        typer.echo(f"\r{drawn:<78}" + ("\n" if done == of else ""), nl=False, err=True)
+    else:
+        typer.echo(drawn, err=True)

@@ -1,0 +1,174 @@
+"""What a link run leaves in the home, and the one way feature code gets at it: references, probabilities and clocks.
+
+``HOME/links/<load_id>/`` holds ``pairs.parquet`` (the staircase of every pair), ``apart.parquet``, ``persons.parquet``,
+``shown.parquet`` (which variants of a pair agreed, for the drawing) and ``run.json``; ``HOME/links/decisions.jsonl``
+what reviewers decided, one line each, never changed. No name is in any of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from features import disk
+from features.errors import InputError
+from features.nominals import APART, DECISIONS, PAIRS, PERSONS, Links
+from features.records import Records
+from features.schema import UTC_TIME
+
+RUN, LOG = "run.json", "decisions.jsonl"
+TABLES = {"pairs": PAIRS, "apart": APART, "persons": PERSONS}
+
+
+def folder(home: Path, load_id: str = "") -> Path:
+    """Where the links of a load are; without a load, where all are."""
+    return home / "links" / load_id if load_id else home / "links"
+
+
+def run_of(home: Path, load_id: str) -> dict[str, Any] | None:
+    """What the last link run on a load wrote of itself; None before the first."""
+    path = folder(home, load_id) / RUN
+    if not path.exists():
+        return None
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as problem:
+        raise _damaged(path) from problem
+
+
+def write_run(home: Path, load_id: str, frames: Mapping[str, pl.DataFrame], run: Mapping[str, Any]) -> None:
+    """Put a finished run in place, whole or not at all; an earlier run of the load is replaced.
+
+    Its tables are named by the run, and ``run.json``, written last in one step, says which run holds.
+    """
+    place = folder(home, load_id)
+    with disk.locked(folder(home) / ".lock"):
+        place.mkdir(parents=True, exist_ok=True)
+        for name, frame in frames.items():
+            path = place / f"{name}-{run['run_id']}.parquet"
+            frame.write_parquet(path)
+            disk.sync(path)
+        disk.replace_text(place / RUN, json.dumps(run, indent=1, sort_keys=True, default=str) + "\n")
+        for old in place.glob("*.parquet"):
+            if not old.stem.endswith(str(run["run_id"])):
+                old.unlink()
+
+
+def set_threshold(home: Path, load_id: str, threshold: float) -> None:
+    """Use another threshold from now on; the pairs are scored already."""
+    run = run_of(home, load_id)
+    assert run is not None
+    with disk.locked(folder(home) / ".lock"):
+        text = json.dumps(run | {"threshold": threshold}, indent=1, sort_keys=True, default=str)
+        disk.replace_text(folder(home, load_id) / RUN, text + "\n")
+
+
+def table(home: Path, load_id: str, name: str) -> pl.DataFrame:
+    """A table of the last run: pairs, apart, persons or shown."""
+    run = run_of(home, load_id)
+    path = folder(home, load_id) / f"{name}-{(run or {}).get('run_id')}.parquet"
+    try:
+        return pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as problem:
+        raise _damaged(path) from problem
+
+
+def decide(home: Path, pair: tuple[str, str], same: bool, by: str, reason: str) -> dict[str, Any]:
+    """Append one decision and return it; it holds from this moment on, for every load that has both records."""
+    a, b = sorted(pair)
+    entry = {
+        "person_id_a": a,
+        "person_id_b": b,
+        "same": same,
+        "by": by,
+        "at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "reason": reason,
+    }
+    line = json.dumps(entry, ensure_ascii=False, separators=(",", ":")) + "\n"
+    with disk.locked(folder(home) / ".lock"):
+        path = folder(home) / LOG
+        mend = path.exists() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:  # a line torn by a kill is closed first, so that it cannot swallow this one
+            os.write(handle, (("\n" if mend else "") + line).encode())
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    return entry
+
+
+def decisions(home: Path) -> list[dict[str, Any]]:
+    """Every decision, oldest first; half a line left by a kill is passed over."""
+    path = folder(home) / LOG
+    out = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        out.append(entry)
+    return out
+
+
+def stamp(home: Path, load_id: str) -> tuple[Any, ...]:
+    """Changes whenever the links of a load do: cheap enough to ask for at every question."""
+
+    def mark(path: Path) -> tuple[int, int] | None:
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_size
+
+    return mark(folder(home, load_id) / RUN), mark(folder(home) / LOG)
+
+
+def linked(records: Records, home: Path, load_id: str) -> Records:
+    """The records with the links of their load, when there are any; who is no longer in the records is in no link."""
+    run, said = run_of(home, load_id), decisions(home)
+    if run is None and not said:
+        return replace(records, links=None) if records.links is not None else records
+    here = records.table("person").group_by("person_id").agg(pl.col("known_from").min())
+    known = here["person_id"].implode()
+    frames = {name: pl.DataFrame(schema=schema) for name, schema in TABLES.items()}
+    if run is not None:
+        frames = {name: table(home, load_id, name) for name in TABLES}
+    threshold = float(run["threshold"]) if run else 1.0
+    for name in ("pairs", "apart"):
+        both = pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)
+        frames[name] = frames[name].filter(both)
+    rows = [
+        {
+            **{k: one[k] for k in ("person_id_a", "person_id_b", "same")},
+            "at": datetime.fromisoformat(one["at"]),
+        }
+        for one in said
+    ]
+    return replace(
+        records,
+        links=Links(
+            pairs=frames["pairs"].filter(pl.col("probability") >= threshold),
+            threshold=threshold,
+            decisions=pl.DataFrame(rows, schema=DECISIONS)
+            .with_columns(pl.col("at").cast(UTC_TIME))
+            .filter(pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)),
+            run_id=str(run["run_id"]) if run else "no run",
+            apart=frames["apart"],
+            persons=frames["persons"].filter(pl.col("person_id").is_in(known)),
+        ),
+    )
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(
+        f"The links in {path.name} cannot be read.",
+        where=str(path),
+        cure="Run doorstep link again; decisions are kept apart and stay.",
+    )
