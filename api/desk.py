@@ -56,12 +56,16 @@ class Desk:
         return self.home.path
 
     def load(self) -> Load:
-        """The load in use; read again when another has taken its place."""
+        """The load in use, held ready for single persons and following what is added to it; another that has taken
+        its place is read anew."""
         now = self.home.require()
         with self._lock:
             if self._load is None or self._load.load_id != now.load_id:
                 refuse_operational(self.home)
+                now.ready()
                 self._load = now
+                self._views.clear()
+            elif self._load.refresh():  # rows were added since, here or by another process
                 self._views.clear()
             return self._load
 

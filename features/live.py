@@ -20,6 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from features import segments
+from features.clocks import ALWAYS
 from features.harm import load_scheme, price
 from features.nominals import CLUSTERS, Links, clusters_at
 from features.records import Records
@@ -298,8 +299,17 @@ def _fixed(links: Links | None, tables: Mapping[str, pl.DataFrame], who: _Who | 
         for p in frame[c].to_list()
     }
     rows = sorted((p, *who[1][p]) for p in named if p in who[1])
-    none = {"pairs": links.pairs.clear(), "decisions": links.decisions.clear(), "apart": links.apart.clear()}
-    fixed = Links(threshold=links.threshold, run_id=links.run_id, persons=links.persons.clear(), **none)
+    pairs = [
+        (p, cluster, -1.0, ALWAYS) for p, cluster, _ in rows if p != cluster
+    ]  # who belongs together, for a cut
+    fixed = Links(
+        pl.DataFrame(pairs, schema=links.pairs.schema, orient="row"),
+        links.threshold,
+        links.decisions.clear(),
+        links.run_id,
+        links.apart.clear(),
+        links.persons.clear(),
+    )
     fixed._remembered[0] = pl.DataFrame(rows, schema=CLUSTERS, orient="row")
     return fixed
 

@@ -47,6 +47,9 @@ def _none(schema: dict[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame(schema=schema)
 
 
+_ALONE = _none(CLUSTERS)
+
+
 @dataclass(frozen=True, eq=False)
 class Links:
     """What a link run found, as feature code sees it: references, probabilities and clocks, no name.
@@ -112,7 +115,7 @@ def clusters_at(links: Links | None, t: datetime) -> pl.DataFrame:
     put two into one person whom the force, or a reviewer, has as two people.
     """
     if links is None:
-        return _none(CLUSTERS)
+        return _ALONE
     epoch = bisect_right(links._moments, t)  # between two clocks nothing changes: one answer for all such T
     known = links._remembered
     found = known.get(epoch)

@@ -59,7 +59,8 @@ class Scorer:
         self.key: str = doc.get("key", "person_id")
 
     def _check(self, features: pl.DataFrame) -> None:
-        absent = [c for c in (self.key, *self.columns) if c not in features.columns]
+        there = set(features.columns)
+        absent = [c for c in (self.key, *self.columns) if c not in there]
         if absent:
             raise InputError(
                 f"The model needs feature columns that are not there: {', '.join(absent[:8])}"

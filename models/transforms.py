@@ -78,7 +78,10 @@ def padded(frame: pl.DataFrame, column: str) -> Array:
     """``column`` as contiguous float64 with NaN for null, padded with NaN to a multiple of ``LANES``."""
     n = frame.height
     out = np.full(-(-max(n, 1) // LANES) * LANES, np.nan)
-    out[:n] = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if n <= LANES:  # the same numbers; for one person a query a column would cost more than the score
+        out[:n] = [np.nan if value is None else value for value in frame[column].to_list()]
+    else:
+        out[:n] = frame[column].cast(pl.Float64).fill_null(float("nan")).to_numpy()
     return out
 
 

@@ -17,7 +17,7 @@ import polars as pl
 
 from features.catalogue import Column, Feature, window_phrase
 from features.evidence import evidence
-from features.histories import histories
+from features.histories import FEW, histories
 from features.records import Records
 from features.slices import around
 from features.streams import STREAMS
@@ -103,7 +103,9 @@ class Explainer:
     def __init__(self, view: View, scored: Scored, persons: Iterable[str]) -> None:
         wanted = sorted(set(persons))
         keys = pl.DataFrame({"person_id": wanted}, schema={"person_id": pl.String})
-        rows = histories(view.records, "offender", scored.as_of, subjects=keys)
+        few = len(wanted) <= FEW
+        near = view.load.near(wanted, scored.as_of) if few else view.records
+        rows = histories(near, "offender", scored.as_of, subjects=keys, engine="auto")
         self._values = {row["person_id"]: row for row in rows.iter_rows(named=True)}
         self._shares: dict[str, dict[str, float]] = {person: {} for person in wanted}
         for person, column, share in (
@@ -114,7 +116,8 @@ class Explainer:
         self._columns = {column.name: column for column in catalogue.columns("offender")}
         self._lost = catalogue.left_out("offender", view.records.missing)
         self._references = dict(view.identity("event_place").select("event_id", "reference").iter_rows())
-        self._records, self._t = narrowed(view.records, wanted), scored.as_of
+        self._records = near if near is not view.records else narrowed(view.records, wanted)
+        self._t = scored.as_of
 
     def of(self, person_id: str) -> Explanation:
         """The explanation of one person's score."""
