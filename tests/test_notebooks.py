@@ -1,4 +1,4 @@
-"""The notebook runs from first cell to last in a fresh kernel and shows what it says it shows."""
+"""The notebooks run from first cell to last in a fresh kernel and show what they say they show."""
 
 from __future__ import annotations
 
@@ -9,20 +9,41 @@ import pytest
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-@pytest.mark.slow
-def test_from_records_to_list_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def shown_by(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a notebook in ``folder``: all that its cells showed. It fails where a cell fails."""
     import jupytext
     from nbclient import NotebookClient
 
-    monkeypatch.setenv("DOORSTEP_NOTEBOOK_DIR", str(tmp_path))
+    monkeypatch.setenv("DOORSTEP_NOTEBOOK_DIR", str(folder))
     monkeypatch.setenv("DOORSTEP_NOTEBOOK_EVENTS", "1000")
     monkeypatch.setenv("PYTHONPATH", str(NOTEBOOKS.parent))
-    notebook = jupytext.read(NOTEBOOKS / "01-from-records-to-list.py")
+    notebook = jupytext.read(NOTEBOOKS / name)
     client = NotebookClient(
-        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
     client.execute()
-    shown = "\n".join(str(output) for cell in notebook.cells for output in cell.get("outputs", []))
+    return "\n".join(str(output) for cell in notebook.cells for output in cell.get("outputs", []))
+
+
+@pytest.mark.slow
+def test_your_own_feature_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = shown_by("05-your-own-feature.py", tmp_path, monkeypatch)
+    for words in (
+        "the fast engine gives 1",
+        "Data dictionary: own features",
+        "own features: victim_emergency_calls (calls.toml), calls_per_event (calls.toml)",
+        "mergency calls by the victim naming this person as suspect in the last 365 days: ",
+        "a call naming the person as suspect",
+        "flagged proactive: no model may take it",
+    ):
+        assert words in shown, words
+    assert "Traceback" not in shown
+    assert (tmp_path / "home" / "features" / "calls.toml").exists()
+
+
+@pytest.mark.slow
+def test_from_records_to_list_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = shown_by("01-from-records-to-list.py", tmp_path, monkeypatch)
     for words in ("test, model", "made again", "harm out of reach", "Traceback"):
         assert (words in shown) == (words != "Traceback"), words
     assert list((tmp_path / "home" / "lists").iterdir())
