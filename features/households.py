@@ -44,9 +44,7 @@ def households(tables: Mapping[str, pl.DataFrame], persons: pl.Series | None = N
         stays = stays.filter(pl.col("address_id").is_in(here.implode()))
     rows = _shared(_homely(stays))
     if persons is not None:
-        named = pl.any_horizontal(
-            pl.col(c).is_in(persons.implode()) for c in ("person_id_a", "person_id_b")
-        )
+        named = pl.any_horizontal(pl.col(c).is_in(persons.implode()) for c in ("person_id_a", "person_id_b"))
         rows = rows.filter(named)
     return rows.sort(*SPEC.key, *SPAN, nulls_last=True)
 

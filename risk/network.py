@@ -1,246 +1,289 @@
 """The people around one person as of T, drawn from the records: who is suspected of harming whom, who acted
-together, who is related and whom an order protects.
+together, who is related, who shares a child or an address, and whom an order protects.
 
-An ego network of a few dozen nodes (NetworkX), as data, as a picture made on the server and as a table that says
-the same in words. Persons are references here, never names.
+An ego network of a few dozen nodes (NetworkX), as data, as a picture (``risk.network_picture``) and as a table that
+says the same in words. Persons are references here, never names. It is for eyes and shows what police found by
+themselves too; the features of relationships come from ``features.engines`` and see less.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import networkx as nx
 import polars as pl
 
+from features.graph.settings import load_settings
+from features.harm import load_scheme, price
 from risk.history import events_of, pairs
+from risk.network_picture import draw
 from risk.view import View
-from risk.words import count, day, plain
+from risk.words import LONDON, count, day, plain
 
-MOST = 24  # neighbours drawn; the table says how many more there are
-KINDS = {
-    "suspect of harm to": "harm",
-    "suspect together with": "together",
-    "recorded relationship": "kin",
-    "order protects": "order",
-}
+MOST = 40  # people drawn; the table says how many more there are
 
 
 @dataclass(frozen=True)
 class Network:
-    """The ego network of a person. ``left_out``: neighbours beyond the most connected ``MOST``."""
+    """The ego network of a person. ``harm``: person -> harm days of the domestic crimes they are suspect of.
+    ``left_out``: neighbours beyond the most connected ``MOST``. ``since``: the day after which a tie is new, in words.
+    """
 
     person_id: str
     graph: nx.MultiDiGraph
     left_out: int
+    harm: dict[str, float] = field(default_factory=dict)
+    since: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """Nodes and edges for a machine, in a fixed order."""
-        nodes = [{"person_id": node, "self": node == self.person_id} for node in self._order()]
+        nodes = [
+            {
+                "person_id": node,
+                "self": node == self.person_id,
+                "step": self._steps()[node],
+                "harm_days": self.harm.get(node, 0.0),
+            }
+            for node in self.order()
+        ]
         return {"person_id": self.person_id, "nodes": nodes, "edges": self.edges(), "left_out": self.left_out}
 
     def edges(self) -> list[dict[str, Any]]:
-        """Every tie: from, to, kind, detail in words, events (count) and the last day."""
+        """Every tie: from, to, kind, detail in words, events (count), the first and the last day, new or not."""
         found = [
-            {"from": a, "to": b, "kind": data["kind"], "detail": data["detail"], "events": data["events"],
-             "last": data["last"]}
+            {"from": a, "to": b, **{name: data[name] for name in ("kind", "detail", "events", "first", "last", "new")}}
             for a, b, data in self.graph.edges(data=True)
         ]  # fmt: skip
         return sorted(
             found, key=lambda e: (self.person_id not in (e["from"], e["to"]), e["from"], e["to"], e["kind"])
         )
 
-    def _order(self) -> list[str]:
-        rest = sorted(
-            (n for n in self.graph if n != self.person_id), key=lambda n: (-self.graph.degree(n), n)
+    def _steps(self) -> dict[str, int]:
+        return dict(
+            nx.single_source_shortest_path_length(self.graph.to_undirected(as_view=True), self.person_id)
         )
-        return [self.person_id, *rest]
+
+    def order(self) -> list[str]:
+        """The person, then the others: nearer first, then the more connected."""
+        steps = self._steps()
+        rest = (n for n in self.graph if n != self.person_id)
+        return [self.person_id, *sorted(rest, key=lambda n: (steps[n], -self.graph.degree(n), n))]
+
+    def families(self) -> list[tuple[str, list[str]]]:
+        """Everyone one step away, with those two steps away who are tied to them (each with the first such)."""
+        steps = self._steps()
+        near = [n for n in self.order() if steps[n] == 1]
+        beyond: dict[str, list[str]] = {n: [] for n in near}
+        flat = self.graph.to_undirected(as_view=True)
+        for node in (n for n in self.order() if steps[n] == 2):
+            beyond[next(n for n in near if flat.has_edge(n, node))].append(node)
+        return list(beyond.items())
+
+    def label(self, node: str) -> str:
+        """The chief tie of a person in a few words, with its month: harm before an order, an order before the rest."""
+        steps = self._steps()
+        ties = [
+            e
+            for e in self.edges()
+            if node in (e["from"], e["to"])
+            and steps[e["to"] if e["from"] == node else e["from"]] < steps[node]
+        ]
+        chief = min(ties, key=lambda e: (list(_SHORT).index(e["kind"]), e["from"] == node))
+        word = _SHORT[chief["kind"]]
+        if chief["kind"] == "suspect of harm to":
+            word = "suspect" if chief["from"] == node else "victim"
+            word += f" ×{chief['events']}" if chief["events"] > 1 else ""
+        when = chief["last"] or chief["first"]
+        return word + (f", {when.astimezone(LONDON):%b %Y}" if when else "")
+
+    def is_new(self, node: str) -> bool:
+        """Whether every tie of a person came about after ``since``."""
+        return all(e["new"] for e in self.edges() if node in (e["from"], e["to"]))
 
     def summary(self) -> str:
         """The picture in one sentence, for those who cannot see it."""
         others = self.graph.number_of_nodes() - 1
-        harmed = sum(
-            1 for e in self.edges() if e["kind"] == "suspect of harm to" and e["from"] == self.person_id
-        )
-        by = sum(1 for e in self.edges() if e["kind"] == "suspect of harm to" and e["to"] == self.person_id)
+        harm = [e for e in self.edges() if e["kind"] == "suspect of harm to"]
         parts = [count(others, "person", "people") + " in the records around this person"]
-        parts.append(f"suspected of harm to {harmed}")
-        if by:
+        parts.append(f"suspected of harm to {sum(e['from'] == self.person_id for e in harm)}")
+        if by := sum(e["to"] == self.person_id for e in harm):
             parts.append(f"said to have been harmed by {by}")
+        if self.since:
+            parts.append(f"{count(sum(e['new'] for e in self.edges()), 'tie')} new since {self.since}")
         return "; ".join(parts) + "."
 
-    def svg(self) -> str:
-        """The picture as SVG with a title and a description; no styles inside, so a strict policy allows it."""
-        place = self._places()
-        width, height = self._size
-        lines = [self._edge(e, place) for e in self.edges() if e["kind"] in KINDS]
-        dots = [self._node(node, x, y) for node, (x, y) in place.items()]
-        head = (
-            f'<svg class="network{" crowded" if self.crowded else ""}" viewBox="0 0 {width} {height}" role="img" '
-            f'aria-labelledby="network-title network-desc" xmlns="http://www.w3.org/2000/svg">'
-            f'<title id="network-title">People around {escape(self.person_id)}</title>'
-            f'<desc id="network-desc">{escape(self.summary())} The table below lists every tie.</desc>'
-            '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" '
-            'orient="auto-start-reverse"><path d="M0 0L8 4L0 8z" fill="#942514"/></marker></defs>'
-        )
-        return head + "".join(lines) + "".join(dots) + "</svg>"
-
-    @property
-    def _size(self) -> tuple[int, int]:
-        """Width and height: few people need little room, and a narrow picture stays legible on a phone."""
-        people = self.graph.number_of_nodes()
-        return (
-            (420, 150)
-            if people <= 3
-            else (420, 300)
-            if people <= 8
-            else (420, 420)
-            if people <= 13
-            else (640, 520)
-        )
-
-    @property
-    def crowded(self) -> bool:
-        """Whether the picture is too wide for a phone."""
-        return self._size[0] > 420
-
-    def _places(self) -> dict[str, tuple[float, float]]:
-        """The person in the middle, the others on a ring (two rings when there are many)."""
-        order = self._order()
-        width, height = self._size
-        rings = [order[:1], order[1:]] if len(order) <= 13 else [order[:1], order[1:9], order[9:]]
-        rings = [ring for ring in rings if ring]
-        wide = len(rings) / max(len(rings) - 1, 1)  # the outermost ring at the edge of the picture
-        shells = nx.shell_layout(self.graph, nlist=rings, rotate=math.pi / 9, scale=wide)
-        return {
-            node: (
-                width / 2 + shells[node][0] * (width / 2 - 104),
-                height / 2 + shells[node][1] * (height / 2 - 34),
-            )
-            for node in order
-        }
-
-    def _edge(self, edge: dict[str, Any], place: dict[str, tuple[float, float]]) -> str:
-        (x1, y1), (x2, y2) = place[edge["from"]], place[edge["to"]]
-        length = math.hypot(x2 - x1, y2 - y1) or 1.0
-        ux, uy = (x2 - x1) / length, (y2 - y1) / length
-        # Ties of different kinds between the same two people lie side by side.
-        shift = {"harm": 4, "together": -4, "kin": 0, "order": 8}[KINDS[edge["kind"]]]
-        sx, sy = -uy * shift, ux * shift
-        tip = ' marker-end="url(#tip)"' if edge["kind"] == "suspect of harm to" else ""
-        return (
-            f'<line class="tie {KINDS[edge["kind"]]}" x1="{x1 + ux * 13 + sx:.1f}" y1="{y1 + uy * 13 + sy:.1f}" '
-            f'x2="{x2 - ux * 15 + sx:.1f}" y2="{y2 - uy * 15 + sy:.1f}"{tip}>'
-            f"<title>{escape(edge['from'])} {escape(edge['kind'])} {escape(edge['to'])}: "
-            f"{escape(edge['detail'])}</title></line>"
-        )
-
-    def _node(self, node: str, x: float, y: float) -> str:
-        mine = node == self.person_id
-        width, height = self._size
-        kind = "self" if mine else "other"
-        side = "middle" if mine or abs(x - width / 2) < 8 else ("start" if x > width / 2 else "end")
-        dx = {"middle": 0, "start": 14, "end": -14}[side]
-        dy = 28 if side == "middle" else 5
-        if side == "middle" and not mine and y < height / 2:
-            dy = -16
-        return (
-            f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{12 if mine else 9}"/>'
-            f'<text class="{kind}" x="{x + dx:.1f}" y="{y + dy:.1f}" text-anchor="{side}">{escape(node)}</text>'
-        )
+    def svg(self, alone: bool = False) -> str:
+        """The picture as SVG with a title and a description; ``alone``: a file of its own, with styles and a key."""
+        return draw(self, alone)
 
 
-def network(view: View, person_id: str) -> Network:
-    """The ego network of a person as of the view's T."""
+_SHORT = {
+    "suspect of harm to": "victim", "order protects": "order", "suspect together with": "co-suspect",
+    "recorded relationship": "related", "same child": "same child", "shared address": "address",
+}  # fmt: skip
+
+
+def network(view: View, person_id: str, steps: int = 1, since: datetime | None = None) -> Network:
+    """The ego network of a person as of the view's T.
+
+    ``steps``: 1 shows everyone tied to the person, 2 also everyone tied to those. ``since``: ties that first came
+    about after it are marked new.
+    """
     graph: nx.MultiDiGraph = nx.MultiDiGraph()
     graph.add_node(person_id)
-    for tie in _ties(view, person_id):
+    for tie in _ties(view, person_id, steps):
         a, b = tie.pop("a"), tie.pop("b")
-        graph.add_edge(a, b, **tie)
-    around = sorted((n for n in graph if n != person_id), key=lambda n: (-graph.degree(n), n))
+        new = since is not None and tie["first"] is not None and tie["first"] > since
+        graph.add_edge(a, b, **tie, new=new)
+    graph = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    away = nx.single_source_shortest_path_length(graph.to_undirected(as_view=True), person_id)
+    around = sorted((n for n in graph if n != person_id), key=lambda n: (away[n], -graph.degree(n), n))
     graph.remove_nodes_from(around[MOST:])
-    return Network(person_id, nx.ego_graph(graph, person_id, radius=1, undirected=True), len(around[MOST:]))
+    kept = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    return Network(
+        person_id, kept, len(around[MOST:]), _harm(view, list(kept)), day(since) if since is not None else ""
+    )
 
 
-def _ties(view: View, person: str) -> list[dict[str, Any]]:
-    """Ties of the person and between those tied to the person."""
-    kin, orders = view.whole("relationship"), view.whole("order")
-    own = events_of(view, [person])
+def _ties(view: View, person: str, steps: int) -> list[dict[str, Any]]:
+    """Ties of everyone within ``steps`` of the person, among themselves."""
     near = {person}
-    near |= _others(pairs(view, own), "suspect_id", "victim_id", person)
-    near |= _others(_together(view, own), "person_id", "person_id_b", person)
-    near |= _others(kin, "person_id_a", "person_id_b", person)
-    near |= _others(orders, "respondent_id", "protected_id", person)
+    for _ in range(steps):
+        for rows, a, b in _tables(view, sorted(near)):
+            touching = rows.filter(pl.col(a).is_in(near) | pl.col(b).is_in(near))
+            near |= set(touching[a].drop_nulls()) | set(touching[b].drop_nulls())
     ids = sorted(near)
-    events = events_of(view, ids)
-    happened = view.whole("event").select("event_id", "occurred_at")
+    harm, together, child, kin, orders, home = (
+        rows.filter(pl.col(a).is_in(ids), pl.col(b).is_in(ids), pl.col(a) != pl.col(b))
+        for rows, a, b in _tables(view, ids)
+    )
     return [
-        *_harm_ties(
-            _within(pairs(view, events), "suspect_id", "victim_id", ids).join(happened, on="event_id")
-        ),
-        *_together_ties(
-            _within(_together(view, events), "person_id", "person_id_b", ids).join(happened, on="event_id")
-        ),
-        *_kin_ties(_within(kin, "person_id_a", "person_id_b", ids)),
-        *_order_ties(_within(orders, "respondent_id", "protected_id", ids)),
+        *_harm_ties(harm),
+        *_event_ties(together, "suspect together with", "in which both are suspects"),
+        *_event_ties(child, "same child", "with a child who is in events of both"),
+        *_kin_ties(kin),
+        *_order_ties(orders),
+        *_home_ties(home),
     ]
 
 
-def _together(view: View, events: pl.DataFrame) -> pl.DataFrame:
-    """Two suspects of one event, each two once."""
-    part = (
-        view.whole("involvement").join(events, on="event_id", how="semi").filter(pl.col("role") == "suspect")
+def _tables(view: View, ids: list[str]) -> list[tuple[pl.DataFrame, str, str]]:
+    """Rows that tie two people, with the names of the two columns, for events in which one of ``ids`` is."""
+    mine = events_of(view, ids)
+    happened = view.whole("event").select("event_id", "occurred_at")
+    who = pairs(view, mine).join(happened, on="event_id")
+    part = view.whole("involvement").join(mine, on="event_id", how="semi").join(happened, on="event_id")
+    suspects = (
+        part.filter(pl.col("role") == "suspect").select("event_id", "occurred_at", a="person_id").unique()
     )
-    part = part.select("event_id", "person_id").unique()
-    return part.join(part, on="event_id", suffix="_b").filter(pl.col("person_id") < pl.col("person_id_b"))
+    suspects = _few(suspects, "event_id", "a")
+    both = suspects.join(suspects.select("event_id", b="a"), on="event_id").filter(pl.col("a") < pl.col("b"))
+    return [
+        (who, "suspect_id", "victim_id"),
+        (both, "a", "b"),
+        (_child_rows(view, part), "a", "b"),
+        (view.whole("relationship"), "person_id_a", "person_id_b"),
+        (view.whole("order"), "respondent_id", "protected_id"),
+        (view.whole("household"), "person_id_a", "person_id_b"),
+    ]
 
 
-def _within(frame: pl.DataFrame, a: str, b: str, ids: list[str]) -> pl.DataFrame:
-    return frame.filter(pl.col(a).is_in(ids), pl.col(b).is_in(ids))
+def _child_rows(view: View, part: pl.DataFrame) -> pl.DataFrame:
+    """Two people who were parties of different events with the same child: event_id, occurred_at, a < b."""
+    children = part.filter(pl.col("role") == "child")["person_id"].unique()
+    everything = view.whole("involvement")
+    there = everything.filter((pl.col("role") == "child") & pl.col("person_id").is_in(children.implode()))
+    there = there.select("event_id", child="person_id").join(
+        view.whole("event").select("event_id", "occurred_at"), on="event_id"
+    )
+    acting = (
+        everything.filter(pl.col("role").is_in(["suspect", "victim"]))
+        .select("event_id", a="person_id")
+        .unique()
+    )
+    stood = there.join(acting, on="event_id").filter(pl.col("child") != pl.col("a"))
+    stood = _few(stood, "child", "a")
+    first = stood.group_by("child", "a").agg(
+        pl.col("event_id", "occurred_at").sort_by("occurred_at", "event_id").first()
+    )
+    two = first.join(first, on="child", suffix="_b").filter(pl.col("a") < pl.col("a_b"))
+    two = two.filter(pl.col("event_id") != pl.col("event_id_b"))
+    return two.select(
+        event_id="child", occurred_at=pl.max_horizontal("occurred_at", "occurred_at_b"), a="a", b="a_b"
+    )
 
 
-def _others(frame: pl.DataFrame, a: str, b: str, person: str) -> set[str]:
-    rows = frame.filter((pl.col(a) == person) | (pl.col(b) == person))
-    return set(rows[a].drop_nulls()) | set(rows[b].drop_nulls())
+def _few(rows: pl.DataFrame, group: str, person: str) -> pl.DataFrame:
+    """Without groups that bring together more people than can know each other (features/data/network.toml)."""
+    return rows.filter(pl.col(person).n_unique().over(group) <= load_settings().most_persons)
+
+
+def _harm(view: View, persons: list[str]) -> dict[str, float]:
+    """Person -> harm days of the domestic crimes they are suspect of, as recorded by T."""
+    mine = events_of(view, persons)
+    crimes = (
+        view.whole("event").filter(pl.col("domestic") == "Y", pl.col("kind") == "crime").select("event_id")
+    )
+    part = view.whole("involvement").join(mine, on="event_id", how="semi")
+    offence = price(
+        view.whole("offence").join(mine, on="event_id", how="semi").sort("offence_id"), load_scheme()
+    )
+    suspects = pl.concat(
+        [
+            part.filter(pl.col("role") == "suspect").select("event_id", "person_id"),
+            offence.select("event_id", person_id="suspect_id").drop_nulls(),
+        ]
+    ).unique()
+    harm = (
+        suspects.join(crimes, on="event_id", how="semi")
+        .join(offence.select("event_id", "suspect_id", "harm_cd"), on="event_id")
+        .filter(pl.col("suspect_id").is_null() | (pl.col("suspect_id") == pl.col("person_id")))
+        .group_by("person_id")
+        .agg(pl.col("harm_cd").sum())
+    )
+    return {person: cd / 100 for person, cd in harm.iter_rows() if person in persons}
+
+
+def _tie(a: str, b: str, kind: str, detail: str, first: Any, last: Any, events: int = 0) -> dict[str, Any]:
+    return {"a": a, "b": b, "kind": kind, "detail": detail, "first": first, "last": last, "events": events}
 
 
 def _harm_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
     grouped = rows.group_by("suspect_id", "victim_id").agg(
         events=pl.col("event_id").n_unique(),
+        first=pl.col("occurred_at").min(),
         last=pl.col("occurred_at").max(),
         inferred=pl.col("inferred").all(),
     )
     return [
-        {
-            "a": row["suspect_id"],
-            "b": row["victim_id"],
-            "kind": "suspect of harm to",
-            "events": row["events"],
-            "last": row["last"],
-            "detail": f"{count(row['events'], 'event')}, the last on {day(row['last'])}"
+        _tie(
+            row["suspect_id"], row["victim_id"], "suspect of harm to",
+            f"{count(row['events'], 'event')}, the last on {day(row['last'])}"
             + ("; the records do not pair them, both were in the event" if row["inferred"] else ""),
-        }
+            row["first"], row["last"], row["events"],
+        )
         for row in grouped.sort("suspect_id", "victim_id").iter_rows(named=True)
-    ]
+    ]  # fmt: skip
 
 
-def _together_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
-    grouped = rows.group_by("person_id", "person_id_b").agg(
-        events=pl.col("event_id").n_unique(), last=pl.col("occurred_at").max()
+def _event_ties(rows: pl.DataFrame, kind: str, words: str) -> list[dict[str, Any]]:
+    grouped = rows.group_by("a", "b").agg(
+        events=pl.col("event_id").n_unique(),
+        first=pl.col("occurred_at").min(),
+        last=pl.col("occurred_at").max(),
     )
     return [
-        {
-            "a": row["person_id"],
-            "b": row["person_id_b"],
-            "kind": "suspect together with",
-            "events": row["events"],
-            "last": row["last"],
-            "detail": f"{count(row['events'], 'event')} in which both are suspects, the last on {day(row['last'])}",
-        }
-        for row in grouped.sort("person_id", "person_id_b").iter_rows(named=True)
-    ]
+        _tie(
+            row["a"], row["b"], kind,
+            f"{count(row['events'], 'event')} {words}, the last on {day(row['last'])}"
+            if kind != "same child"
+            else f"a child was at events of both, with the second from {day(row['first'])}",
+            row["first"], row["last"], row["events"] if kind != "same child" else 0,
+        )
+        for row in grouped.sort("a", "b").iter_rows(named=True)
+    ]  # fmt: skip
 
 
 def _kin_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
@@ -248,29 +291,36 @@ def _kin_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
     for row in rows.sort("person_id_a", "person_id_b", "at").iter_rows(named=True):
         until = f", ended {day(row['ended_on'])}" if row["ended_on"] else ""
         child = ", with a child together" if row["shared_child"] else ""
-        ties.append(
-            {
-                "a": row["person_id_a"],
-                "b": row["person_id_b"],
-                "kind": "recorded relationship",
-                "events": 0,
-                "last": row["started_on"],
-                "detail": f"{plain(row['kind'])}{child}, recorded from {day(row['started_on'])}{until}",
-            }
-        )
+        detail = f"{plain(row['kind'])}{child}, recorded from {day(row['started_on'])}{until}"
+        two = (row["person_id_a"], row["person_id_b"])
+        ties.append(_tie(*two, "recorded relationship", detail, row["at"], row["started_on"]))
     return ties
 
 
 def _order_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
     return [
-        {
-            "a": row["respondent_id"],
-            "b": row["protected_id"],
-            "kind": "order protects",
-            "events": 0,
-            "last": row["made_on"],
-            "detail": f"{plain(row['kind'])} made {day(row['made_on'])}"
+        _tie(
+            row["respondent_id"], row["protected_id"], "order protects",
+            f"{plain(row['kind'])} made {day(row['made_on'])}"
             + (f", expires {day(row['expires_on'])}" if row["expires_on"] else ""),
-        }
+            row["made_on"], row["made_on"],
+        )
         for row in rows.sort("respondent_id", "protected_id", "made_on", "order_id").iter_rows(named=True)
-    ]
+    ]  # fmt: skip
+
+
+def _home_ties(rows: pl.DataFrame) -> list[dict[str, Any]]:
+    grouped = rows.group_by("person_id_a", "person_id_b").agg(
+        start=pl.col("started_on").min(),
+        since=pl.col("at").min(),
+        ended=pl.when(pl.col("ended_on").is_null().any()).then(None).otherwise(pl.col("ended_on").max()),
+    )
+    return [
+        _tie(
+            row["person_id_a"], row["person_id_b"], "shared address",
+            f"recorded at one address from {day(row['start'])}"
+            + (f" to {day(row['ended'])}" if row["ended"] else ""),
+            row["since"], row["start"],
+        )
+        for row in grouped.sort("person_id_a", "person_id_b").iter_rows(named=True)
+    ]  # fmt: skip

@@ -46,10 +46,10 @@ class Graph:
     and numbers (positions in ``persons``) in the adjacency."""
 
     def __init__(self, records: Records, t: datetime) -> None:
-        from features.engines.facts import Events  # facts builds its streams from this module
+        from features.engines.facts import events_at  # facts builds its streams from this module
 
         self.records, self.t = records, t
-        self.events = Events(records, t)
+        self.events = events_at(records, t)
 
     # -- who did what to whom ----------------------------------------------------------------------------------
 
@@ -106,10 +106,14 @@ class Graph:
     @cached_property
     def partners(self) -> pl.DataFrame:
         """person, other, at, current, new, harmed, children: everyone ever named spouse or partner of a person."""
-        named = self._named_partners().group_by("person", "other").agg(
-            at=pl.col("at").min(),
-            partner=pl.col("at").filter("partner").max(),
-            over=pl.max_horizontal(pl.col("at").filter(~pl.col("partner")).max(), pl.col("ended").max()),
+        named = (
+            self._named_partners()
+            .group_by("person", "other")
+            .agg(
+                at=pl.col("at").min(),
+                partner=pl.col("at").filter("partner").max(),
+                over=pl.max_horizontal(pl.col("at").filter(~pl.col("partner")).max(), pl.col("ended").max()),
+            )
         )
         named = named.drop_nulls("partner").with_columns(
             current=pl.col("over").is_null() | (pl.col("partner") > pl.col("over"))
@@ -118,7 +122,9 @@ class Graph:
         # The latest event with somebody else: the latest with anyone, or with anyone but the one it was with.
         ranked = dyads.sort("person", "last", "other", descending=[False, True, False])
         top = ranked.group_by("person", maintain_order=True).agg(
-            who=pl.col("other").first(), latest=pl.col("last").first(), second=pl.col("last").slice(1, 1).first()
+            who=pl.col("other").first(),
+            latest=pl.col("last").first(),
+            second=pl.col("last").slice(1, 1).first(),
         )
         harmed = dyads.select("person", "other", harmed=pl.lit(True))
         elsewhere = pl.when(pl.col("who") == pl.col("other")).then("second").otherwise("latest")
@@ -138,8 +144,16 @@ class Graph:
         kin = as_of(self.records, "relationship", self.t).select(
             a="person_id_a", b="person_id_b", kind="kind", at="at", ended="ended_on"
         )
-        told = self.events.involvement.filter(pl.col("role") == "suspect").join(self.times, on="e").select(
-            a="person_id", b="victim_id", kind="relationship_to_victim", at="at", ended=pl.lit(None, dtype=_WHEN)
+        told = (
+            self.events.involvement.filter(pl.col("role") == "suspect")
+            .join(self.times, on="e")
+            .select(
+                a="person_id",
+                b="victim_id",
+                kind="relationship_to_victim",
+                at="at",
+                ended=pl.lit(None, dtype=_WHEN),
+            )
         )
         rows = pl.concat([kin, told]).filter(pl.col("kind").is_in(PARTNERS_EVER), pl.col("a") != pl.col("b"))
         rows = rows.with_columns(
@@ -156,7 +170,9 @@ class Graph:
 
     def _with_children(self) -> pl.Series:
         """Persons around whom children are recorded: a parent, a shared child, or a child at an event of theirs."""
-        kin = as_of(self.records, "relationship", self.t).filter(pl.col("person_id_a") != pl.col("person_id_b"))
+        kin = as_of(self.records, "relationship", self.t).filter(
+            pl.col("person_id_a") != pl.col("person_id_b")
+        )
         child = self.events.involvement.filter(pl.col("role") == "child").select("e")
         present = self.events.events.filter(pl.col("children_present") >= 1).select("e")
         with_child = pl.concat([child, present]).unique()
@@ -184,7 +200,9 @@ class Graph:
         parties = self.parties.filter(pl.len().over("e") <= most)
         small = parties.select("e").unique().join(self.times.select("e", "at"), on="e")
         suspects = self.events.suspects.join(small, on="e")
-        child = self.events.involvement.filter(pl.col("role") == "child").select("e", child="person_id").unique()
+        child = (
+            self.events.involvement.filter(pl.col("role") == "child").select("e", child="person_id").unique()
+        )
         around_child = (
             child.join(parties.join(small, on="e"), on="e")
             .filter(pl.col("child") != pl.col("person"))
@@ -333,8 +351,11 @@ def facts(store: Asked, stream: str) -> pl.DataFrame:
 def _dyads(store: Asked, stream: str) -> pl.DataFrame:
     own, other = ("suspect", "victim") if stream == "dyad_as_suspect" else ("victim", "suspect")
     dyads = store.graph.both_ways
-    began = pl.when(pl.col("began") == own).then(pl.lit("self")).when(pl.col("began") == other).then(
-        pl.lit("other")
+    began = (
+        pl.when(pl.col("began") == own)
+        .then(pl.lit("self"))
+        .when(pl.col("began") == other)
+        .then(pl.lit("other"))
     )
     return store.owned(dyads.with_columns(shared=pl.len().over(other) > 1), own).select(
         "subject",
