@@ -46,6 +46,7 @@ STEPS = 2
 """How many ties away a feature may look; one more for a pair, whose two persons are a tie apart."""
 PARTITION_ROWS = 200_000
 """Rows of ties (a person in an event, a relationship, an order) that a bucket should hold; docs/national.md."""
+KEYS_FILE = "subjects"  # Spark overlooks a file whose name begins with an underscore
 PACKED = "bucket int, name string, chunk binary"
 _TYPES: dict[Any, str] = {pl.String: "string", pl.Int64: "long", pl.Float64: "double"}
 
@@ -110,30 +111,28 @@ def histories(
     The tables go to Spark through a temporary folder, which a local session can read; on a cluster use
     :func:`build` with the tables that are there.
     """
+    asked = None if columns is None else tuple(columns)
+    job = Job(partition.shell(records), subject, as_of, asked, subjects is not None)
+    schema = job.schema()  # refuses what cannot be asked before Spark is started
     spark = spark or session()
     with tempfile.TemporaryDirectory(prefix="doorstep-spark-") as name:
         folder = Path(name)
-        for table, frame in records.tables.items():
-            frame.write_parquet(folder / f"{table}.parquet")
-        tables = {
-            table: spark.read.schema(_ddl(dict(frame.schema))).parquet(str(folder / f"{table}.parquet"))
-            for table, frame in records.tables.items()
+        given = {} if subjects is None else {KEYS_FILE: subjects}
+        frames = {
+            table: _through_file(spark, frame, folder / f"{table}.parquet")
+            for table, frame in (dict(records.tables) | given).items()
         }
-        keys = None
-        if subjects is not None:
-            subjects.write_parquet(folder / "keys.parquet")
-            keys = spark.read.parquet(str(folder / "keys.parquet"))
-        job = Job(
-            partition.shell(records),
-            subject,
-            as_of,
-            tuple(columns) if columns is not None else None,
-            keys is not None,
-        )
-        done = build(spark, tables, job, keys, partition_rows=partition_rows, route=route)
+        keys = frames.pop(KEYS_FILE, None)
+        done = build(spark, frames, job, keys, partition_rows=partition_rows, route=route)
         done.write.parquet(str(folder / "out"))
-        found = pl.read_parquet(folder / "out" / "*.parquet", schema=job.schema())
+        found = pl.read_parquet(folder / "out" / "*.parquet", schema=schema)
     return found.sort(KEYS[subject])
+
+
+def _through_file(spark: SparkSession, frame: pl.DataFrame, path: Path) -> DataFrame:
+    """A Polars frame as a Spark frame, with the types it has."""
+    frame.write_parquet(path)
+    return spark.read.schema(_ddl(dict(frame.schema))).parquet(str(path))
 
 
 def build(
