@@ -199,6 +199,24 @@ class Events:
 _FROM_EVENT = {"strangulation": pl.col("strangulation_recorded"), "weapon": pl.col("weapon_recorded")}
 
 
+MANY = 2_000  # so many persons are in so many events that leaving the others out costs more than carrying them
+_whole: list[tuple[Records, datetime, Events]] = []  # the last T's events, whole
+
+
+def events_at(records: Records, t: datetime, people: pl.Series | None = None) -> Events:
+    """Events as of T in which one of ``people`` is; for many people, or None, all events. The whole is kept for as long
+    as the same records are asked about the same T: who there is, their relationships and each subject read it alike.
+    """
+    if people is not None and people.len() < MANY:
+        return Events(records, t, people)
+    for held, when, events in _whole:
+        if held is records and when == t:
+            return events
+    events = Events(records, t)
+    _whole[:] = [(records, t, events)]
+    return events
+
+
 def _each_once(*frames: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(frames).drop_nulls("person").unique()
 
@@ -231,7 +249,7 @@ class FactStore:
 
     @cached_property
     def events(self) -> Events:
-        return Events(self.records, self.t, self._people)
+        return events_at(self.records, self.t, self._people)
 
     def _table(self, name: str, *person_columns: str) -> pl.DataFrame:
         """A table as of T, only rows in which one of the person columns names a subject."""

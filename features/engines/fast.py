@@ -16,7 +16,7 @@ import polars as pl
 from features.asof import micros
 from features.catalogue import Column, Condition, Feature
 from features.engines import kernels
-from features.engines.facts import Events, FactStore
+from features.engines.facts import FactStore, events_at
 from features.engines.formulas import Bools, Cells, Ints
 from features.records import Records
 
@@ -26,7 +26,7 @@ ALWAYS_KNOWN = ("count", "distinct", "any")
 
 def subjects(records: Records, subject: str, t: datetime) -> pl.DataFrame:
     """Every suspect (offender), victim or pair (dyad) of a domestic event known at T, sorted by key."""
-    events = Events(records, t)
+    events = events_at(records, t)
     domestic = events.events.filter(pl.col("domestic") == "Y").select("e")
     if subject == "dyad":
         pairs = events.pairs.join(domestic, on="e", how="semi")
