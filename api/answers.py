@@ -122,6 +122,9 @@ class ListRow(Answer):
     release_due: datetime | None
     reasons: list[ListReason] | None
     age_unknown: bool
+    records: int | None = Field(default=None, description="Nominal records taken as this person; null: one.")
+    match: float | None = Field(default=None, description="The weakest match that holds them together.")
+    linked: bool = Field(default=True, description="False: arrived after the last link run.")
     restricted: bool | None = Field(
         description="Reasons are kept back: the record is open to named users only."
     )
@@ -252,6 +255,21 @@ class NetworkAnswer(Answer):
     left_out: int
 
 
+class OtherRecord(Answer):
+    """Another nominal record of the same person, and the match that holds it in."""
+
+    person_id: str
+    match: float
+
+
+class Identity(Answer):
+    """How surely this is one person: their other records, the weakest match, and what to say of it."""
+
+    records: list[OtherRecord]
+    match: float | None
+    note: str
+
+
 class PersonAnswer(Answer):
     """A person as of T. No victim's name, address or safe contact is in it."""
 
@@ -259,6 +277,7 @@ class PersonAnswer(Answer):
     name: str | None
     as_of: datetime
     district: str
+    identity: Identity
     score: Score
     contributions: Contributions
     reasons: Reasons
@@ -285,6 +304,7 @@ class SheetAnswer(Answer):
     person_id: str
     as_of: datetime
     who: SheetWho
+    identity: Identity
     now: dict[str, Any]
     people: list[dict[str, Any]]
     children: list[str]

@@ -72,7 +72,7 @@ class Desk:
     def view(self, t: datetime) -> View:
         """The records as of T."""
         load = self.load()
-        key = (load.load_id, t)
+        key = (load.records().state, t)
         with self._lock:
             if key not in self._views:
                 self._views[key] = View(load, t)

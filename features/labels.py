@@ -17,6 +17,7 @@ from features.asof import as_of
 from features.cohort import INSTANT, settings, suspects
 from features.errors import InputError
 from features.harm import HarmScheme, load_scheme, price
+from features.nominals import clusters_at, members_at, onto
 from features.records import Records
 
 DAY = timedelta(days=1)
@@ -33,7 +34,8 @@ def outcomes(
 ) -> pl.DataFrame:
     """Outcomes of each person in (T, T + horizon], as recorded by T + horizon + delay.
 
-    ``persons`` has ``person_id``; one row each comes back, sorted. ``delay_days`` defaults to
+    ``persons`` has ``person_id``; one row each comes back, sorted (where nominals were linked: clusters as of T, and
+    who is who in the outcome is as of T + horizon + delay). ``delay_days`` defaults to
     :func:`reporting_delay` at T. Columns: ``serious`` (an offence of serious.v1); ``other`` (a domestic
     event but nothing serious); ``any_event``; ``harm_cd`` and ``max_harm_cd`` (Int64, hundredths of a harm
     day: sum, and the gravest single offence); ``learnt_cd`` (harm of older domestic offences first recorded
@@ -41,11 +43,12 @@ def outcomes(
     harm days). ``horizon_days`` and ``delay_days`` must be positive and not negative.
     """
     until, seen = _cuts(records, t, horizon_days, delay_days)
-    offences = _attributed(records, seen, scheme or load_scheme())
+    whose = _whose(records, persons, t, seen)
+    offences = _theirs(_attributed(records, seen, scheme or load_scheme()), whose, "offence_id")
     events = _domestic(records, seen)
     when = _between(t, until)
     within = (
-        suspects(records, seen)
+        _theirs(suspects(records, seen), whose, "event_id")
         .join(events.filter(when), on="event_id")
         .group_by("person_id")
         .agg(pl.len().alias("events"))
@@ -107,8 +110,11 @@ def exposure_days(
     "death" or "horizon", the first of them (in that order when two fall on one moment).
     """
     until, seen = _cuts(records, t, horizon_days, delay_days)
-    offences = _attributed(records, seen, load_scheme()).filter(pl.col("serious"), _between(t, until))
-    spell = as_of(records, "spell", seen).filter(
+    whose = _whose(records, persons, t, seen)
+    offences = _theirs(_attributed(records, seen, load_scheme()), whose, "offence_id").filter(
+        pl.col("serious"), _between(t, until)
+    )
+    spell = _theirs(as_of(records, "spell", seen), whose).filter(
         pl.col("state").is_in(settings()["cohort"]["custody_states"]),
         pl.col("started_on") <= _at(until),
         pl.col("ended_on").is_null() | (pl.col("ended_on") > _at(t)),
@@ -116,9 +122,10 @@ def exposure_days(
     ends = [
         offences.group_by("person_id").agg(pl.col("occurred_at").min().alias("serious harm")),
         spell.group_by("person_id").agg(pl.col("started_on").min().alias("custody")),
-        as_of(records, "person", seen)
+        _theirs(as_of(records, "person", seen), whose)
         .filter(pl.col("deceased_on") <= _at(until))
-        .select("person_id", pl.col("deceased_on").alias("death")),
+        .group_by("person_id")
+        .agg(pl.col("deceased_on").min().alias("death")),
     ]
     frame = persons.select("person_id").unique().sort("person_id").with_columns(_at(until).alias("horizon"))
     for part in ends:
@@ -136,6 +143,33 @@ def exposure_days(
             "ended_by"
         ),
     )
+
+
+def _whose(records: Records, persons: pl.DataFrame, t: datetime, seen: datetime) -> pl.DataFrame | None:
+    """Who of ``persons`` (clusters as of T) answers for whom as of ``seen``: person_id, owner, each pair once; None
+    where no nominal was ever linked.
+
+    An outcome belongs to every person of T any of whose records lies in the cluster that it is recorded of: two who
+    have since turned out to be one share it, and one who has turned out to be two answers for both.
+    """
+    if records.links is None:
+        return None
+    of_t = members_at(records.links, persons["person_id"], t)
+    return (
+        onto(of_t.select("person_id", owner="cluster_id"), clusters_at(records.links, seen))
+        .unique()
+        .sort("person_id", "owner")
+    )
+
+
+def _theirs(rows: pl.DataFrame, whose: pl.DataFrame | None, once: str = "") -> pl.DataFrame:
+    """Rows about persons as of ``seen`` as rows about the persons of T who answer for them; ``once``: a key that
+    counts only once for each of them."""
+    if whose is None:
+        return rows
+    columns = rows.columns
+    rows = rows.join(whose, on="person_id").drop("person_id").rename({"owner": "person_id"}).select(columns)
+    return rows.unique(["person_id", once], keep="first", maintain_order=True) if once else rows
 
 
 def _cuts(records: Records, t: datetime, horizon: int, delay: int | None) -> tuple[datetime, datetime]:

@@ -80,6 +80,11 @@ class Links:
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @cached_property
+    def known(self) -> frozenset[str]:
+        """Every nominal that was compared; who is not among them arrived after the run."""
+        return frozenset(self.persons["person_id"].to_list())
+
+    @cached_property
     def _moments(self) -> list[datetime]:
         """Every moment at which clusters can change, ascending."""
         clocks = [

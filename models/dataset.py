@@ -21,6 +21,7 @@ from features.cohort import cohort
 from features.errors import InputError
 from features.histories import histories
 from features.labels import outcomes, reporting_delay
+from features.nominals import clusters_at, onto
 from features.records import Records
 from models import baselines, settings
 from models.store import code_version
@@ -184,7 +185,7 @@ class Source:
     ) -> Source:
         """A source that knows the force's own reporting delay as it stood at ``until``."""
         delay = reporting_delay(records, until)
-        return cls(records, home / "cache" / records.load_id if home else None, delay, progress)
+        return cls(records, home / "cache" / records.state if home else None, delay, progress)
 
     def features_at(self, t: datetime) -> pl.DataFrame:
         """Everyone in the cohort at ``t``: ``person_id``, cohort columns and all offender histories the model, the
@@ -219,7 +220,8 @@ class Source:
                 [self.records.table(n).select("person_id") for n in ("person", "involvement")]
                 + [self.records.table("offence").select(person_id="suspect_id")]
             )
-            persons = persons.drop_nulls().unique().sort("person_id")
+            clusters = clusters_at(self.records.links, t)
+            persons = onto(persons.drop_nulls(), clusters).unique().sort("person_id")
         else:
             persons = self.features_at(t).select("person_id")
         frame = outcomes(self.records, persons, t, horizon_days, self.delay_days).sort("person_id")

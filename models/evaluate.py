@@ -76,7 +76,7 @@ def evaluate(
         raise InputError(
             "The load holds no events: there is nothing to judge.", where="event", cure="Load an extract."
         )
-    source = Source(records, home_path / "cache" / records.load_id, reporting_delay(records, end), progress)
+    source = Source(records, home_path / "cache" / records.state, reporting_delay(records, end), progress)
     main = int(settings.load("logistic")["grid"]["horizons"][0])
     complete = end + timedelta(days=1) - timedelta(days=main + source.delay_days)
     oracles = oracle_files(truth)

@@ -203,7 +203,7 @@ def shap_check(doc: Mapping[str, Any], load: Load | None, rows: int = 500) -> st
     except InputError as problem:
         return f"Contributions were not compared with shap: {problem.what}"
     t = datetime.fromisoformat(doc["training"]["dates"][-1])
-    source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.load_id)
+    source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.records().state)
     frame = source.features_at(t).filter(pl.col("in_scope")).head(rows)
     if not frame.height:
         return "Nobody was in scope at the newest training date: contributions were not compared with shap."

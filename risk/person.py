@@ -21,6 +21,7 @@ from risk.score import SHOWN, Scored, score_cohort, shown_figures
 from risk.state import states
 from risk.teams import districts
 from risk.view import View
+from risk.who import identity
 from risk.words import in_100
 
 NOT_PRIORITISED = "not prioritised by the model"
@@ -43,6 +44,7 @@ def require_open(view: View, person_id: str) -> None:
 
     All are refused in the same words, so that an answer does not confirm that a record exists.
     """
+    person_id = view.who(person_id)
     found = view.identity("person").filter(pl.col("person_id") == person_id)
     if found.is_empty() or found["access"][0] == "named_users" or not _ever_suspect(view, person_id):
         raise NotFoundError(
@@ -62,8 +64,13 @@ def _ever_suspect(view: View, person_id: str) -> bool:
 def person(
     view: View, doc: Mapping[str, Any], person_id: str, published: PublishedList | None = None
 ) -> dict[str, Any]:
-    """Everything a person page shows. No victim's name, address or safe contact is in it."""
+    """Everything a person page shows. No victim's name, address or safe contact is in it.
+
+    Any of a person's records may be asked for: the page is about the person, under one reference, and names the others
+    with the match that joins them.
+    """
     require_open(view, person_id)
+    person_id = view.who(person_id)
     scored = score_cohort(view.load, doc, view.t, [person_id])
     explained = Explainer(view, scored, [person_id]).of(person_id) if scored.frame.height else None
     happened = history(view, person_id)
@@ -73,6 +80,7 @@ def person(
         "name": names(view, [person_id]).get(person_id),
         "as_of": view.t,
         "district": district,
+        "identity": identity(view, person_id),
         "score": score_of(scored, person_id, published),
         "contributions": contributions(scored, person_id),
         "reasons": reasons_of(explained),
@@ -174,6 +182,7 @@ def score_in_words(
     view: View, doc: Mapping[str, Any], person_id: str, published: PublishedList | None
 ) -> dict[str, Any]:
     """The score as a before-attending sheet says it: words and up to three reasons."""
+    person_id = view.who(person_id)
     scored = score_cohort(view.load, doc, view.t, [person_id])
     said = score_of(scored, person_id, published)
     top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []

@@ -15,12 +15,14 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import polars as pl
 
 from features.home import Home, Load
+from features.nominals import onto
 from models.store import champion, code_version
 from risk.published import ABOUT, APART, ROWS, PublishedList, list_ids, lists, read_list
 from risk.reasons import Explainer
@@ -29,11 +31,20 @@ from risk.settings import settings
 from risk.state import states
 from risk.teams import districts
 from risk.view import View
+from risk.who import doubled
 from risk.words import in_100
 
 __all__ = ["PublishedList", "list_ids", "publish", "read_list"]
 
 ROOMS = ("features", "models", "risk")  # the code that can change a number or a sentence on a list
+
+
+@dataclass(frozen=True)
+class _Previous:
+    """The last list: what it says of itself and its rows."""
+
+    facts: dict[str, Any]
+    rows: pl.DataFrame
 
 
 def publish(home: Home, t: datetime) -> PublishedList:
@@ -48,6 +59,7 @@ def publish(home: Home, t: datetime) -> PublishedList:
     inputs = {
         "as_of": t.astimezone(UTC).isoformat(),
         "load_id": load.load_id,
+        "records": load.records().state,
         "model_version": doc["version"],
         "harm": edition,
         "code_version": code_version(ROOMS),
@@ -58,7 +70,7 @@ def publish(home: Home, t: datetime) -> PublishedList:
     if (home.path / "lists" / list_id / ABOUT).is_file():
         return read_list(home, list_id)
     view, scored = View(load, t), score_cohort(load, doc, t)
-    previous = _before(home, t)
+    previous = _as_now(_before(home, t), view)
     rows = _rows(view, scored, previous, values)
     apart = _apart(view, scored, values)
     facts = inputs | {
@@ -80,7 +92,7 @@ def publish(home: Home, t: datetime) -> PublishedList:
     return _freeze(home, list_id, facts, rows, apart)
 
 
-def _rows(view: View, scored: Scored, previous: PublishedList | None, values: dict[str, Any]) -> pl.DataFrame:
+def _rows(view: View, scored: Scored, previous: _Previous | None, values: dict[str, Any]) -> pl.DataFrame:
     """One row a ranked person; sentences, state and citations for those who are listed."""
     places = values["places"]
     shown = shown_figures(scored).select(
@@ -96,6 +108,8 @@ def _rows(view: View, scored: Scored, previous: PublishedList | None, values: di
         scored.frame.filter("in_scope")
         .join(shown, on="person_id", how="left")
         .join(districts(view, scored.frame), on="person_id", how="left")
+        .join(doubled(view), on="person_id", how="left")
+        .with_columns(linked=_linked(view))
         .sort("rank")
         .with_columns(team_rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("district"))
         .with_columns(listed=(pl.col("rank") <= places["force"]) | (pl.col("team_rank") <= places["team"]))
@@ -106,11 +120,17 @@ def _rows(view: View, scored: Scored, previous: PublishedList | None, values: di
     return rows.join(_told(view, scored, listed, values), on="person_id", how="left").sort("rank")
 
 
+def _linked(view: View) -> pl.Expr:
+    """Whether the person was compared with other records at the last link run; true where there never was one."""
+    links = view.records.links
+    return pl.lit(True) if links is None else pl.col("person_id").is_in(links.persons["person_id"].implode())
+
+
 def _whole(column: str) -> pl.Expr:
     return pl.col(column).fill_null(0).cast(pl.Int64)
 
 
-def _moved(rows: pl.DataFrame, previous: PublishedList | None) -> pl.DataFrame:
+def _moved(rows: pl.DataFrame, previous: _Previous | None) -> pl.DataFrame:
     """Rank on the last list and what became of it; "new" is: not listed then, listed now."""
     if previous is None:
         empty = pl.DataFrame(
@@ -189,7 +209,7 @@ def _apart(view: View, scored: Scored, values: dict[str, Any]) -> pl.DataFrame:
     )
 
 
-def _leavers(rows: pl.DataFrame, apart: pl.DataFrame, previous: PublishedList | None) -> list[dict[str, Any]]:
+def _leavers(rows: pl.DataFrame, apart: pl.DataFrame, previous: _Previous | None) -> list[dict[str, Any]]:
     """Who was listed last time and is not now, and what became of them."""
     if previous is None:
         return []
@@ -205,6 +225,17 @@ def _leavers(rows: pl.DataFrame, apart: pl.DataFrame, previous: PublishedList | 
         }
         for row in gone.iter_rows(named=True)
     ]
+
+
+def _as_now(previous: PublishedList | None, view: View) -> _Previous | None:
+    """The last list with its persons under the references of now: who has since turned out to be someone on it
+    already is not new, and of two who have turned out to be one the better place counts."""
+    if previous is None:
+        return None
+    rows = (
+        onto(previous.rows, view.clusters).sort("rank").unique("person_id", keep="first", maintain_order=True)
+    )
+    return _Previous(previous.facts, rows)
 
 
 def _before(home: Home, t: datetime) -> PublishedList | None:

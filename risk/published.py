@@ -21,6 +21,7 @@ from features.errors import InputError, NotFoundError
 from features.home import Home
 from risk.teams import Team, find_team, teams
 from risk.view import View
+from risk.who import words as identity_words
 from risk.words import amount, count, day, day_time
 
 ROWS, APART, ABOUT = "rows.parquet", "apart.parquet", "list.json"
@@ -216,5 +217,12 @@ def row_words(row: dict[str, Any]) -> dict[str, str]:
         "since": count(row["days_since"], "day") if row["days_since"] is not None else "not in the records",
         "victims": str(row["victims_1095"]),
         "release": f"due out {day(row['release_due'])}" if row["release_due"] else "",
-        "identity": "birth date not recorded" if row["age_unknown"] else "",
+        "identity": "; ".join(
+            part
+            for part in (
+                "birth date not recorded" if row["age_unknown"] else "",
+                identity_words(row.get("records"), row.get("match"), row.get("linked", True)),
+            )
+            if part
+        ),
     }

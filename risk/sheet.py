@@ -16,6 +16,7 @@ from risk.history import Happened, history
 from risk.published import names
 from risk.state import State, states
 from risk.view import View
+from risk.who import identity, other_records
 from risk.words import LONDON, ago, count, day, days_between, plain
 
 CAUTION = "This does not replace your assessment."
@@ -27,6 +28,7 @@ DASH = tuple(f"q{number:02d}" for number in range(1, 28))
 
 def sheet(view: View, person_id: str, score: dict[str, Any]) -> dict[str, Any]:
     """The sheet of a person as of the view's T. ``score`` is the score in words (see ``risk.person``)."""
+    person_id = view.who(person_id)
     happened = history(view, person_id)
     state = states(view, [person_id])[person_id]
     linked = _linked(view, person_id, happened, state)
@@ -35,6 +37,7 @@ def sheet(view: View, person_id: str, score: dict[str, Any]) -> dict[str, Any]:
         "person_id": person_id,
         "as_of": view.t,
         "who": _who(view, person_id, called),
+        "identity": identity(view, person_id),
         "now": _now(state, called, view, person_id),
         "people": [_person(view, person_id, other, happened, called) for other in linked],
         "children": _children(view, happened),
@@ -58,10 +61,10 @@ def _called(person: str, called: dict[str, str]) -> str:
 
 
 def _who(view: View, person: str, called: dict[str, str]) -> dict[str, Any]:
-    row = next(view.identity("person").filter(pl.col("person_id") == person).iter_rows(named=True), {})
-    born = row.get("date_of_birth")
+    born = next(iter(view.table("person").filter(pl.col("person_id") == person)["date_of_birth"]), None)
     alias = view.identity("alias").filter(pl.col("person_id") == person)
-    also = {
+    others = [one["person_id"] for one in other_records(view, person)]
+    also = set(names(view, others).values()) | {
         " ".join(part for part in (r["given_names"], r["family_name"]) if part)
         for r in alias.iter_rows(named=True)
     }

@@ -8,6 +8,7 @@ from datetime import timedelta
 import polars as pl
 
 from features.errors import InputError
+from features.nominals import onto
 from risk.view import View
 
 UNASSIGNED = "unassigned"
@@ -34,7 +35,7 @@ def districts(view: View, persons: pl.DataFrame) -> pl.DataFrame:
 
 def _latest_address(view: View) -> pl.DataFrame:
     residence = view.identity("residence").select("person_id", "address_id", since="at")
-    person = view.identity("person").select("person_id", "address_id", "since")
+    person = onto(view.identity("person").select("person_id", "address_id", "since"), view.clusters)
     places = (
         view.identity("address")
         .filter(pl.col("kind").is_null() | (pl.col("kind") != "custody"))

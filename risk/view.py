@@ -15,6 +15,7 @@ import polars as pl
 from features.apart import open_audit, open_identity
 from features.asof import as_of, cut
 from features.home import Load
+from features.nominals import clusters_at, onto
 from features.records import Records
 from features.schema import SPECS
 
@@ -33,6 +34,29 @@ class View:
         """The record store of the load (what scores are made from)."""
         return self.load.records()
 
+    @property
+    def clusters(self) -> pl.DataFrame:
+        """Which records stand for one person as of T (``features.nominals.clusters_at``)."""
+        return clusters_at(self.records.links, self.t)
+
+    def who(self, person_id: str) -> str:
+        """The reference under which a person is known as of T, whichever of their records is asked for."""
+        found = self.clusters.filter(pl.col("person_id") == person_id)
+        return str(found["cluster_id"][0]) if found.height else person_id
+
+    def _one_person(self, rows: pl.DataFrame, name: str) -> pl.DataFrame:
+        """Identity rows under the person's one reference. Records of a person stay apart, each with its own name; all
+        are for named users when one of them is."""
+        if name != "person":
+            return onto(rows, self.clusters)
+        if self.clusters.is_empty():
+            return rows
+        closed = rows.filter(pl.col("access") == "named_users").select("person_id")
+        whose = self.clusters.join(closed, on="person_id", how="semi")["cluster_id"].implode()
+        all_theirs = self.clusters.filter(pl.col("cluster_id").is_in(whose))["person_id"].implode()
+        shut = pl.col("person_id").is_in(all_theirs)
+        return rows.with_columns(access=pl.when(shut).then(pl.lit("named_users")).otherwise("access"))
+
     def table(self, name: str) -> pl.DataFrame:
         """A table of the record store as of T."""
         if ("records", name) not in self._frames:
@@ -44,7 +68,8 @@ class View:
         if ("identity", name) not in self._frames:
             if self._identity is None:
                 self._identity = open_identity(self.load)
-            self._frames["identity", name] = held(self._identity[name], name, self.t)
+            rows = held(self._identity[name], name, self.t)
+            self._frames["identity", name] = self._one_person(rows, name)
         return self._frames["identity", name]
 
     def audit(self, name: str) -> pl.DataFrame:
@@ -52,7 +77,7 @@ class View:
         if ("audit", name) not in self._frames:
             if self._audit is None:
                 self._audit = open_audit(self.load)
-            self._frames["audit", name] = held(self._audit[name], name, self.t)
+            self._frames["audit", name] = onto(held(self._audit[name], name, self.t), self.clusters)
         return self._frames["audit", name]
 
     def everyone(self) -> list[str]:
@@ -69,7 +94,8 @@ class View:
             rows = self.table(name).with_columns(found_by_police=pl.lit(False))
             found = self._audit.get(f"proactive_{name}")
             if found is not None and found.height:
-                shown = held(found, name, self.t).with_columns(found_by_police=pl.lit(True))
+                shown = onto(held(found, name, self.t), self.clusters)
+                shown = shown.with_columns(found_by_police=pl.lit(True))
                 rows = pl.concat(
                     [rows, shown.select(c for c in shown.columns if c in rows.columns)], how="diagonal"
                 )

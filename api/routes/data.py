@@ -102,7 +102,9 @@ def one_person(request: Request, person_id: str, as_of: AsOf = None) -> dict[str
     t, published = desk.moment(as_of)
     view = desk.view(t)
     require_open(view, person_id)
-    desk.look("person", BY, [person_id], published.list_id if published else None)
+    desk.look(
+        "person", BY, sorted({person_id, view.who(person_id)}), published.list_id if published else None
+    )
     found = person(view, desk.model(published), person_id, published)
     return found | {"network": found["network"].as_dict(), "reasons": reasons_as_dict(found["reasons"])}
 
@@ -119,7 +121,7 @@ def one_sheet(request: Request, person_id: str, as_of: AsOf = None) -> dict[str,
     t, published = desk.moment(as_of)
     view = desk.view(t)
     require_open(view, person_id)
-    desk.look("sheet", BY, [person_id], published.list_id if published else None)
+    desk.look("sheet", BY, sorted({person_id, view.who(person_id)}), published.list_id if published else None)
     found = sheet(view, person_id, score_in_words(view, desk.model(published), person_id, published))
     score = found["score"] | {"reasons": [reason_as_dict(reason) for reason in found["score"]["reasons"]]}
     return found | {"score": score}

@@ -83,6 +83,7 @@ def one_sheet(request: Request, person_id: str, as_of: AsOf = None) -> HTMLRespo
 
 def _open(desk: Desk, person_id: str, as_of: str | None, what: str) -> tuple[Any, Any]:
     t, published = desk.moment(as_of)
-    require_open(desk.view(t), person_id)
-    desk.look(what, BY, [person_id], published.list_id if published else None)
+    view = desk.view(t)
+    require_open(view, person_id)
+    desk.look(what, BY, sorted({person_id, view.who(person_id)}), published.list_id if published else None)
     return t, published
