@@ -86,7 +86,7 @@ def _places(net: Network) -> tuple[dict[str, tuple[float, float]], dict[str, str
         top = (height - (len(nodes) - 1) * between) / 2
         for number, node in enumerate(nodes):
             lean = math.cos(math.pi * ((number + 0.5) / len(nodes) - 0.5)) if len(nodes) > 2 else 1.0
-            out = ((66 if node in far else 50) if far else 68) + 6 * lean
+            out = ((66 if node in far else 50) if far else 62) + 6 * lean
             place[node] = (WIDTH / 2 + (out if name == "right" else -out), top + number * between)
     return place, side, height
 
