@@ -64,6 +64,18 @@ class Scored:
         return self.scorer.contributions(features)
 
 
+def score(load: Load, doc: Mapping[str, Any], person_id: str, now: datetime | None = None) -> Scored:
+    """The score of one person now, from all the force knew a moment ago; ``features`` holds the whole history row.
+
+    The load is held ready in memory by the first call (seconds), and every call takes in what was added since, by
+    whichever process. Equal to the bit to the batch at the same T. No row when the person is not in the cohort.
+    """
+    load.ready()
+    load.refresh()
+    t = now if now is not None else datetime.now(UTC)
+    return score_records(load.near([person_id], t), doc, t, [person_id], whole_row=True)
+
+
 def score_cohort(
     load: Load, doc: Mapping[str, Any], t: datetime, person_ids: Iterable[str] | None = None
 ) -> Scored:
@@ -77,16 +89,21 @@ def score_cohort(
 
 
 def score_records(
-    records: Records, doc: Mapping[str, Any], t: datetime, person_ids: Iterable[str] | None = None
+    records: Records,
+    doc: Mapping[str, Any],
+    t: datetime,
+    person_ids: Iterable[str] | None = None,
+    whole_row: bool = False,
 ) -> Scored:
-    """``score_cohort`` on a record store."""
+    """``score_cohort`` on a record store; ``whole_row``: compute every column of the histories, not only those that
+    the model reads or a list shows."""
     refuse_future(t)
     scorer = Scorer(doc)
     own.check(doc, records.declared)
     members = cohort(records, t)
     if person_ids is not None:
         members = members.filter(pl.col("person_id").is_in(list(person_ids)))
-    columns = list(dict.fromkeys([*scorer.columns, *SHOWN]))
+    columns = None if whole_row else list(dict.fromkeys([*scorer.columns, *SHOWN]))
     features = histories(
         records, "offender", t, subjects=members.select("person_id"), columns=columns, engine="auto"
     )

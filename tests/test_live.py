@@ -224,7 +224,7 @@ def test_the_page_of_a_person_follows(small_home_maker: Any) -> None:
     from api.app import create_app
 
     home = Home(small_home_maker())
-    client = TestClient(create_app(home))
+    client = TestClient(create_app(home), base_url="http://127.0.0.1")
     path = "/api/v1/persons/P2?as_of=2025-06-01"
     before = client.get(path).json()
     append(home, added_event("N3", "2025-05-31T22:00Z"))
