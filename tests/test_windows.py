@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.asof import others, ours, task
+from benchmarks.asof.polars_forms import FORMS
 from features.errors import InputError
 from features.windows import Measure, windows
 
@@ -154,3 +157,26 @@ def test_what_cannot_be_read_is_refused(change: dict[str, object], says: str) ->
         windows(events, rows, **{**ask, **change})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="no key or no T"):
         windows(events, pl.concat([rows, rows.clear(1)]), **ask)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", ["A", "B", "C", "D"])
+def test_every_engine_of_the_benchmark_gives_the_same_cells(shape: str, tmp_path: Path) -> None:
+    task.make(shape, tmp_path, seed=2, events=3_000)
+    events, rows = (pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("events", "rows"))
+    right = ours.run_sorted(events, rows)
+    assert task.wrong_cells(right, tmp_path, sample=30) == 0
+    engines = {"join": ours.run_join, "auto": ours.run, "numpy": others.numpy, **FORMS}
+    differ = [n for n, run in engines.items() if task.digest(run(events, rows)) != task.digest(right)]
+    assert not differ
+
+
+def test_the_benchmark_sees_a_wrong_cell_and_a_missing_row(tmp_path: Path) -> None:
+    task.make("D", tmp_path, seed=2, events=3_000)
+    right = ours.run(*(pl.read_parquet(tmp_path / f"{name}.parquet") for name in ("events", "rows")))
+    off_by_one = right.with_columns(pl.col("count_90") + 1)
+    assert task.wrong_cells(off_by_one, tmp_path, sample=30) == 30
+    assert task.wrong_cells(right.clear(), tmp_path, sample=30) == 30 * 45
+    first_row = pl.int_range(pl.len()) == 0
+    one_cell = right.with_columns(pl.when(first_row).then(-1).otherwise("sum_30").alias("sum_30"))
+    assert task.digest(one_cell) != task.digest(right)
+    assert task.digest(right.reverse()) == task.digest(right)
