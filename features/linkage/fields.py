@@ -19,6 +19,8 @@ from features.clocks import ALWAYS
 from features.schema import UTC_TIME
 
 SETTINGS = Path(__file__).parent.parent / "data" / "linkage.toml"
+FIELDS_OF_EXTRACT = ("person", "alias", "residence", "address", "event_place", "involvement")
+"""Tables that variants are made from (``event_place`` is the identity store's)."""
 OWN = ("given", "family", "born", "sex", "address", "line", "postcode", "area")
 """Fields that make one variant differ from another; the rest follow from these."""
 VARIANT: dict[str, pl.DataType] = {

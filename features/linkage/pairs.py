@@ -22,13 +22,13 @@ def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
     """
     clock = variants.select("unique_id", "known_from")
     rows = (
-        scored.join(clock.rename({"unique_id": "unique_id_l", "known_from": "from_l"}), on="unique_id_l")
+        scored.with_columns(probability=_guarded(scored, variants))
+        .join(clock.rename({"unique_id": "unique_id_l", "known_from": "from_l"}), on="unique_id_l")
         .join(clock.rename({"unique_id": "unique_id_r", "known_from": "from_r"}), on="unique_id_r")
         .with_columns(
             person_id_a=pl.min_horizontal("person_id_l", "person_id_r"),
             person_id_b=pl.max_horizontal("person_id_l", "person_id_r"),
             known_from=pl.max_horizontal("from_l", "from_r").cast(UTC_TIME),
-            probability=_guarded(scored, variants),
         )
         .sort(
             [*BOTH, "known_from", "probability", "unique_id_l", "unique_id_r"],
