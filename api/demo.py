@@ -45,6 +45,7 @@ class Demo:
         for name, step in (
             ("simulate", self._simulate),
             ("ingest", self._ingest),
+            ("link", self._link),
             ("train", self._train),
             ("score", self._score),
             ("publish", self._publish),
@@ -96,6 +97,16 @@ class Demo:
 
         report = ingest(self.out / "extract", self.home)
         return f"load {report.load.load_id}" + ("" if report.changed else " is there already")
+
+    def _link(self) -> str:
+        from importlib.util import find_spec
+
+        if find_spec("splink") is None:
+            return "left out: the er extra is not installed, so every record is its own person"
+        from features.linkage.run import link
+
+        found = link(self.home)
+        return f"{found.counts['clusters']:,} persons with more than one record, nothing merged"
 
     def _train(self) -> str:
         from models.store import champion_version

@@ -128,11 +128,11 @@ def fake_scores(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
 def known(rows: dict[str, datetime], **more: list[str | None]) -> pl.DataFrame:
     """Variants with clocks and, where given, names."""
     base: dict[str, object] = {"unique_id": list(rows), "known_from": list(rows.values())}
-    for name in ("first", "given", "family", "born", "names"):
+    for name in ("first", "given", "family", "born", "sex"):
         base[name] = more.get(name, [None] * len(rows))
     base["roots"] = [[] for _ in rows]
     types: dict[str, pl.DataType] = {"roots": pl.List(pl.String()), "known_from": pl.Datetime("us", "UTC")}
-    types |= {name: pl.String() for name in ("first", "given", "family", "born", "names")}
+    types |= {name: pl.String() for name in ("first", "given", "family", "born", "sex")}
     return pl.DataFrame(base, schema_overrides=types)
 
 
@@ -152,6 +152,7 @@ def test_twins_are_left_to_a_person() -> None:
         first=["jack", "harry", "jak"],
         family=["shaw"] * 3,
         born=["20010203"] * 3,
+        sex=["M"] * 3,
     )
     found = staircase(fake_scores([("A#0", "B#0", 0.99), ("A#0", "C#0", 0.99)]), ways)
     assert dict(found.select("person_id_b", "probability").iter_rows()) == {"B": 0.5, "C": 0.99}

@@ -10,7 +10,7 @@ from features.schema import UTC_TIME
 
 BOTH = ("person_id_a", "person_id_b")
 UNSURE_TWIN = 0.5
-"""No more than this for two first names on one birth date, family name and address: twins are two people."""
+"""No more than this for two first names on one birth date, family name and sex, all recorded: twins are two people."""
 
 
 def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
@@ -43,7 +43,7 @@ def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
 
 def _guarded(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.Series:
     """The probability of each scored pair, held down where it may be of twins."""
-    told = variants.select("unique_id", "first", "given", "family", "born", "roots", "names")
+    told = variants.select("unique_id", "first", "given", "family", "born", "roots", "sex")
     both = (
         scored.select("unique_id_l", "unique_id_r", "match_probability")
         .join(told, left_on="unique_id_l", right_on="unique_id", how="left", maintain_order="left")
@@ -58,7 +58,9 @@ def _guarded(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.Series:
         & (pl.col("first").str.len_chars() >= 3)
         & (pl.col("first_r").str.len_chars() >= 3)
     )
-    twins = other_name & (pl.col("family") == pl.col("family_r")) & (pl.col("born") == pl.col("born_r"))
+    twins = other_name & pl.all_horizontal(
+        pl.col(field) == pl.col(f"{field}_r") for field in ("family", "born", "sex")
+    )
     held = pl.min_horizontal("match_probability", pl.lit(UNSURE_TWIN))
     return both.select(probability=pl.when(twins.fill_null(False)).then(held).otherwise("match_probability"))[
         "probability"
