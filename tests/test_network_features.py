@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import networkx as nx
 import polars as pl
@@ -13,7 +15,8 @@ from features.clocks import canonical
 from features.engines.facts_network import by_subject_and_time
 from features.examples import records_of
 from features.graph.settings import load_settings
-from features.histories import histories
+from features.histories import histories, left_out
+from features.home import Home
 from features.records import Records
 
 T = datetime(2024, 6, 1, 5, tzinfo=UTC)
@@ -241,3 +244,19 @@ def test_household_features_are_kept_from_models() -> None:
     theirs = [f for f in catalogue.all if f.source in ("household_person", "pair_household")]
     assert theirs
     assert all("proxy_risk" in catalogue.family(f).flags for f in theirs)
+
+
+def test_a_load_from_before_there_were_households_does_without_them(
+    small_home_maker: Callable[..., Path],
+) -> None:
+    home = Home(small_home_maker())
+    load = home.require()
+    (load.path / "records" / "household.parquet").unlink()
+    records = Records.open(load.path)
+    assert records.table("household").is_empty()
+    lost = left_out(records, "offender")
+    assert lost["household_now"] == "household"
+    assert "ties" not in lost
+    columns = histories(records, "offender", datetime(2025, 6, 1, tzinfo=UTC)).columns
+    assert "ties_ever" in columns
+    assert "household_now" not in columns
