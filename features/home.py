@@ -68,11 +68,10 @@ class Load:
                 old = self.records()
                 self.__dict__["_records"] = replace(live.records(), links=old.links, catalogue=old.catalogue)
             return changed
-        there = segments.numbers(self.path)
-        if there == self.__dict__.setdefault("_segments", there):
+        if segments.together(segments.digests(self.path)) == self.records().appended:
             return False
-        self.__dict__["_segments"] = there
-        self.__dict__.pop("_records", None)
+        for kept in ("_records", "_links"):
+            self.__dict__.pop(kept, None)
         return True
 
 

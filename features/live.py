@@ -158,11 +158,11 @@ class Live:
         """``records``: the record store. ``path``: the load's folder, where segments are looked for; None: nowhere."""
         self._lock = Lock()
         self.path = path
-        self.segment = max(segments.numbers(path), default=0) if path else 0
         self._take(records)
 
     def _take(self, records: Records) -> None:
         self._records = records
+        self._digests, self.segment = self._held(records)
         self._base = _indexed({name: _with_price(name, frame) for name, frame in records.tables.items()})
         self._added: dict[str, pl.DataFrame] = {
             name: frame.clear() for name, frame in self._base.tables.items()
@@ -170,10 +170,14 @@ class Live:
         self._extra: _Index | None = None
         self._who: tuple[pl.DataFrame, dict[str, tuple[str, float]], dict[str, list[str]]] | None = None
 
-    @property
-    def state(self) -> str:
-        """Changes whenever something was added."""
-        return f"{self._records.state}+{self.segment}"
+    def _held(self, records: Records) -> tuple[list[str], int]:
+        """Which segments these records already hold: their digests and the last number. Others that have come since
+        they were read are taken in by the next :meth:`refresh`."""
+        there = segments.digests(self.path) if self.path else []
+        for many in range(len(there), 0, -1):
+            if self.path and segments.together(there[:many]) == records.appended:
+                return there[:many], segments.numbers(self.path)[many - 1]
+        return [], 0
 
     def bytes(self) -> int:
         """Memory of tables and indexes."""
@@ -198,10 +202,13 @@ class Live:
             if new.restricted.len():
                 fresh = Records.open(self.path)
                 self._take(replace(fresh, links=records.links, catalogue=records.catalogue))
+                return True
             else:
                 self._add(new)
-                self._records = replace(records, missing=new.missing(records.missing))
-            self.segment = there[-1]
+                self._digests += [segment.digest for segment in new.segments]
+                appended = segments.together(self._digests)
+                self._records = replace(records, missing=new.missing(records.missing), appended=appended)
+            self.segment = new.segments[-1].number
             return True
 
     def _add(self, new: segments.Appended) -> None:
@@ -226,7 +233,7 @@ class Live:
         if self._extra is None:
             return self._records
         tables = {n: pl.concat([f, self._added[n]]) for n, f in self._base.tables.items()}
-        return replace(self._records, tables=tables, appended=f"{self._records.appended}+{self.segment}")
+        return replace(self._records, tables=tables)
 
     # -- questions -----------------------------------------------------------------------------------------------
 

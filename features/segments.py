@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -56,8 +56,7 @@ class Appended:
     @property
     def digest(self) -> str:
         """Names the segments; empty without any."""
-        text = " ".join(segment.digest for segment in self.segments)
-        return hashlib.sha256(text.encode()).hexdigest()[:10] if text else ""
+        return together(segment.digest for segment in self.segments)
 
     @cached_property
     def restricted(self) -> pl.Series:
@@ -114,6 +113,12 @@ class Appended:
             said = segment.added.get(("records", "household"), frame.clear())
             frame = pl.concat([frame.filter(~named), said.select(frame.columns)])
         return frame.sort(*spec.key, "known_from", "known_to", nulls_last=True)
+
+
+def together(digests: Iterable[str]) -> str:
+    """One name for the digests of segments, in order; empty for none."""
+    text = " ".join(digests)
+    return hashlib.sha256(text.encode()).hexdigest()[:10] if text else ""
 
 
 def spec_behind(name: str) -> TableSpec | None:
@@ -181,6 +186,15 @@ def numbers(load_path: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit())
+
+
+def digests(load_path: Path) -> list[str]:
+    """Digests of the segments that are there, in order."""
+    folder = folder_of(load_path)
+    return [
+        str(json.loads((folder / f"{n:06d}" / MANIFEST).read_text(encoding="utf-8"))["digest"])
+        for n in numbers(load_path)
+    ]
 
 
 def read(load_path: Path, stores: tuple[str, ...] = ("records",), after: int = 0) -> Appended:

@@ -145,8 +145,13 @@ def events_of(records: Records, person: str, t: datetime = NOW) -> int:
 def test_the_next_question_knows_the_event_just_added(small_home_maker: Any) -> None:
     home = Home(small_home_maker(model=False))
     load = home.require()
+    append(home, added_event("N0", "2025-05-30T20:00Z"))
+    before = events_of(load.records(), "P2")
+    append(home, added_event("N00", "2025-05-30T21:00Z"))  # between reading and indexing
     load.ready()
-    before = events_of(load.near(["P2"], NOW), "P2")
+    assert events_of(load.near(["P2"], NOW), "P2") == before
+    assert load.refresh()
+    before += 1
     assert not load.refresh()
     append(home, added_event("N1", "2025-05-31T20:00Z"))
     assert load.refresh()
@@ -157,6 +162,7 @@ def test_the_next_question_knows_the_event_just_added(small_home_maker: Any) -> 
     assert events_of(load.near(["P2"], NOW), "P2") == before
     assert events_of(load.near(["P2"], NOW), "P2", NOW - timedelta(hours=2)) == before + 1
     fresh = home.require().records()
+    assert load.records().state == fresh.state, "one name for one state, whoever read it"
     for subject in ("offender", "victim", "dyad"):
         same(histories(fresh, subject, NOW), histories(load.records(), subject, NOW))
         asked = subjects_at(fresh, subject, NOW)
