@@ -103,20 +103,20 @@ class Events:
     @cached_property
     def pairs(self) -> pl.DataFrame:
         """(e, suspect, victim, inferred), each once: suspect by suspect, from the first source naming anyone."""
-        by_offence = self.offence.select("e", suspect="suspect_id", victim="victim_id", source=pl.lit(1))
-        by_role = self.involvement.filter(pl.col("role") == "suspect").select(
-            "e", suspect="person_id", victim="victim_id", source=pl.lit(2)
+        two = ["e", "suspect"]
+        others = pl.col("suspect") != pl.col("victim")  # false where either is not named
+        by_offence = self.offence.select("e", suspect="suspect_id", victim="victim_id").filter(others)
+        told = self.involvement.filter(pl.col("role") == "suspect")
+        by_role = told.select("e", suspect="person_id", victim="victim_id").filter(others)
+        named = pl.concat([by_offence, by_role.join(by_offence, on=two, how="anti")]).unique()
+        rest = self.suspects.rename({"person": "suspect"}).join(named, on=two, how="anti")
+        everyone = rest.join(self.victims.rename({"person": "victim"}), on="e").filter(others)
+        return pl.concat(
+            [
+                named.with_columns(inferred=pl.lit(False)),
+                everyone.select("e", "suspect", "victim", inferred=pl.lit(True)),
+            ]
         )
-        everyone = self.suspects.rename({"person": "suspect"}).join(
-            self.victims.rename({"person": "victim"}), on="e"
-        )
-        named = pl.concat([by_offence, by_role, everyone.with_columns(source=pl.lit(3))]).filter(
-            pl.col("suspect").is_not_null() & pl.col("victim").is_not_null(),
-            pl.col("suspect") != pl.col("victim"),
-        )
-        first = named.group_by("e", "suspect").agg(pl.col("source").min())
-        kept = named.join(first, on=["e", "suspect", "source"], how="semi").unique()
-        return kept.select("e", "suspect", "victim", inferred=pl.col("source") == 3)
 
     def facts(self, keys: pl.DataFrame, fields: Iterable[str]) -> pl.DataFrame:
         """Event facts: one row a row of ``keys`` (subject, e, and suspect and/or victim), with the fields asked."""
@@ -199,7 +199,9 @@ class Events:
 _FROM_EVENT = {"strangulation": pl.col("strangulation_recorded"), "weapon": pl.col("weapon_recorded")}
 
 
-MANY = 2_000  # so many persons are in so many events that leaving the others out costs more than carrying them
+MANY = (
+    2_000  # so many persons are in so many events that leaving the others out costs more than carrying them
+)
 _whole: list[tuple[Records, datetime, Events]] = []  # the last T's events, whole
 
 
