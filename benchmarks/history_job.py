@@ -5,9 +5,9 @@
 
 Each size is simulated and ingested (once, when ``--folder`` keeps it), then a fresh process reads the load, asks
 ``histories`` on each of the last month starts and counts the cells. ``--every 5`` asks on one date in five and scales
-(marked ``*``). *floor* is what reading every table and sorting its rows by person and time once takes: nobody who
-computes from these records can do less. *exponent* is log(time ratio) / log(size ratio) against the size before: 1 is
-growth in proportion.
+(marked ``*``). *floor* is what reading the load and, on each date, cutting every table as of T and sorting it by
+person and time takes: nobody who computes from these records can do less. *exponent* is log(time ratio) / log(size
+ratio) against the size before, in CPU seconds: 1 is growth in proportion.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ def job(home: Path, subject: str, dates: int, every: int) -> Cost:
     """The job itself, in this process."""
     import resource
 
+    from features.asof import as_of
     from features.histories import histories
     from features.home import Home
     from models.dataset import monthly
@@ -63,12 +64,6 @@ def job(home: Path, subject: str, dates: int, every: int) -> Cost:
     start = clocks()
     records = Home(home).require().records()
     read = clocks()
-    for name, table in records.tables.items():
-        owner = next((c for c in OWNERS if c in table.columns), None)
-        if owner:
-            table.sort(owner, "known_from")
-        del name
-    done = clocks()
     from features.clocks import parse_as_of
 
     last = parse_as_of(END)
@@ -76,6 +71,13 @@ def job(home: Path, subject: str, dates: int, every: int) -> Cost:
     asked = grid[::-every][::-1]
     rows = cells = columns = 0
     begun = clocks()
+    for t in asked:
+        for name, table in records.tables.items():
+            owner = next((c for c in OWNERS if c in table.columns), None)
+            if owner:
+                cut = as_of(records, name, t)
+                cut.sort(owner, *(["at"] if "at" in cut.columns else []))
+    sorted_ = clocks()
     for t in asked:
         frame = histories(records, subject, t)
         rows, cells, columns = rows + frame.height, cells + frame.height * frame.width, frame.width
@@ -85,10 +87,10 @@ def job(home: Path, subject: str, dates: int, every: int) -> Cost:
     return Cost(
         read=read[0] - start[0],
         read_cpu=read[1] - start[1],
-        sort=done[0] - read[0],
-        sort_cpu=done[1] - read[1],
-        histories=(ended[0] - begun[0]) * times,
-        histories_cpu=(ended[1] - begun[1]) * times,
+        sort=(sorted_[0] - begun[0]) * times,
+        sort_cpu=(sorted_[1] - begun[1]) * times,
+        histories=(ended[0] - sorted_[0]) * times,
+        histories_cpu=(ended[1] - sorted_[1]) * times,
         megabytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         rows=round(rows * times),
         cells=round(cells * times),
@@ -122,8 +124,8 @@ def fresh(home: Path, subject: str, dates: int, every: int) -> Cost:
     before, began = _busy(), time.perf_counter()
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     cost = Cost(**json.loads(said.splitlines()[-1]))
-    part = cost.histories_cpu / (dates / len(range(0, dates, every)))
-    own = cost.read_cpu + cost.sort_cpu + part
+    asked = (cost.histories_cpu + cost.sort_cpu) * len(range(0, dates, every)) / dates
+    own = cost.read_cpu + asked
     others = max(0.0, (_busy() - before - own) / (time.perf_counter() - began))
     return Cost(**{**cost.__dict__, "others": others})
 
@@ -149,7 +151,7 @@ def line(size: int, cost: Cost, before: tuple[int, Cost] | None) -> str:
         str(cost.columns),
         f"{total:.1f}{star}",
         f"{total_cpu:.1f}{star}",
-        f"{floor:.1f}",
+        f"{floor:.1f}{star}",
         f"{100 * floor_cpu / total_cpu:.1f} %",
         f"{1e9 * cost.histories_cpu / cost.cells:.0f}",
         f"{cost.megabytes:.0f}",
