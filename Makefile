@@ -35,7 +35,8 @@ test: lint       ## environment, lint, types, import direction, tests (no browse
 test-all: lint   ## everything, also slow tests and a real browser
 	$(BIN)/python -m pytest -n 2
 
-bench: install   ## time and memory of each stage at three sizes of force
+bench: install   ## windows beside their peers, then time and memory of each stage at three sizes of force
+	$(BIN)/python -m benchmarks.asof
 	$(BIN)/python -m benchmarks.pipeline
 
 results: install ## the Broward table, from the public data

@@ -79,9 +79,8 @@ def run(command: list[str], runs: Runs) -> dict[str, Any]:
         raise SystemExit(f"{' '.join(command)} failed:\n{faults.decode(errors='replace')[-2000:]}")
     note: dict[str, Any] = json.loads(said.splitlines()[-1])
     runs.process.append(took)
-    runs.megabytes.append(usage.ru_maxrss / 1024)
     runs.others.append(max(0.0, (busy() - before - used) / took))
-    for what in ("total", "cpu", "compute", "compute_cpu"):
+    for what in ("total", "cpu", "compute", "compute_cpu", "megabytes"):
         if what in note:
             getattr(runs, what).append(note[what])
     return note

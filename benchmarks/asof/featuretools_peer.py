@@ -10,6 +10,7 @@ import json
 import sys
 import time
 import warnings
+from pathlib import Path
 
 WINDOWS = (30, 90, 180, 365, 730)
 CATEGORIES = 5
@@ -68,11 +69,13 @@ def main() -> None:
     numbers = [c for c in answer if c not in ("person", "t")]
     answer[numbers] = answer[numbers].astype("float64").round().astype("Int64")
     answer.to_parquet(out)
+    held = next(x for x in Path("/proc/self/status").read_text().splitlines() if x.startswith("VmHWM"))
     note = {
         "total": time.perf_counter() - ready,
         "cpu": time.process_time() - ready_cpu,
         "compute": done - loaded,
         "compute_cpu": done_cpu - loaded_cpu,
+        "megabytes": int(held.split()[1]) / 1024,
         "rows": len(kept),
         "version": f"featuretools {featuretools.__version__}, pandas {pandas.__version__}",
     }
