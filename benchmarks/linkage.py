@@ -23,7 +23,6 @@ import polars as pl
 from features.apart import open_identity
 from features.clocks import parse_as_of
 from features.cohort import cohort
-from features.harm import load_scheme
 from features.histories import histories
 from features.home import Home
 from features.ingest import ingest
@@ -120,33 +119,37 @@ def public(name: str, ways: pl.DataFrame, truth: pl.DataFrame) -> dict[str, floa
 
 
 def effect(home: Home, t: datetime) -> None:
-    """The list with and without links: cohort, top 100 by recorded harm, and why somebody entered."""
+    """The list with and without links: cohort, the first 100 by harm and by count, and why somebody entered."""
     linked = home.require().records()
-    alone = replace(linked, links=None)
     clusters = clusters_at(linked.links, t)
-    columns = ["domestic_events_365d", "harm_days_1095d", "distinct_victims_1095d"]
-    tops, sizes = {}, {}
-    for name, records in (("without", alone), ("with", linked)):
+    several = clusters["cluster_id"].unique().implode()
+    columns = {
+        "harm_days_730d": "harm recorded in two years",
+        "domestic_events_365d": "domestic events in a year",
+    }
+    rows = {}
+    for name, records in (("without", replace(linked, links=None)), ("with", linked)):
         people = cohort(records, t).filter("in_scope").select("person_id")
-        rows = histories(records, "offender", t, people, columns=columns)
-        sizes[name] = people.height
-        tops[name] = rows.sort(["harm_days_1095d", "person_id"], descending=[True, False]).head(100)
-    before = onto(tops["without"], clusters)["person_id"].unique()
-    after = tops["with"]["person_id"]
-    entrants = after.filter(~after.is_in(before.implode()))
-    doubled = entrants.filter(entrants.is_in(clusters["cluster_id"].unique().implode()))
-    print(f"\nThe list as of {t:%Y-%m-%d} (first 100 by harm recorded in three years)")
-    print(f"  in scope: {sizes['without']:,} records without links, {sizes['with']:,} persons with")
-    print(f"  of the 100, {100 - len(entrants)} were there without links; {len(entrants)} entered, of whom")
+        rows[name] = histories(records, "offender", t, people, columns=list(columns))
+    sizes = {name: frame.height for name, frame in rows.items()}
     print(
-        f"  {len(doubled)} because two or more of their records were added up, "
-        f"{len(entrants) - len(doubled)} moved up as others joined"
+        f"\nThe list as of {t:%Y-%m-%d}: in scope {sizes['without']:,} records without links, "
+        f"{sizes['with']:,} persons with"
     )
-    print(
-        f"  {100 - len(before)} of the 100 places without links were a second place of someone already there"
-    )
-    held = tops["with"].filter(pl.col("person_id").is_in(clusters["cluster_id"].unique().implode())).height
-    print(f"  {held} of the 100 have more than one record")
+    for column, said in columns.items():
+        first = {
+            name: frame.sort([column, "person_id"], descending=[True, False]).head(100)["person_id"]
+            for name, frame in rows.items()
+        }
+        before = onto(first["without"].to_frame(), clusters)["person_id"].unique()
+        entered = first["with"].filter(~first["with"].is_in(before.implode()))
+        added_up = int(entered.is_in(several).sum())
+        print(
+            f"  first 100 by {said}: {100 - len(entered)} there without links too; {len(entered)} entered, "
+            f"{added_up} as their records were added up, {len(entered) - added_up} by a place that fell free or a tie;\n"
+            f"    {100 - len(before)} places without links were a second place of one person; "
+            f"{int(first['with'].is_in(several).sum())} of the 100 have more than one record"
+        )
 
 
 def large(home: Home, copies: int) -> None:
@@ -195,6 +198,7 @@ def main() -> None:
     asked.add_argument("force", type=Path)
     asked.add_argument("--data", type=Path, default=DATA)
     asked.add_argument("--as-of", default="2025-06-01")
+    asked.add_argument("--home", type=Path, help="a home that holds the force already, linked or not")
     asked.add_argument("--copies", type=int, default=0)
     args = asked.parse_args()
     bars: list[tuple[str, float, float]] = []
@@ -204,9 +208,9 @@ def main() -> None:
             continue
         bars.append((f"{name} F1", public(name, *read(args.data))["f1"], least))
     with tempfile.TemporaryDirectory() as place:
-        home = Home(Path(place) / "home")
-        ingest(args.force / "extract", home)
-        load_scheme()
+        home = Home(args.home or Path(place) / "home")
+        if args.home is None:
+            ingest(args.force / "extract", home)
         began = time.perf_counter()
         run = link(home)
         print(f"\ndoorstep link: {time.perf_counter() - began:.0f} s\n{run.render()}")

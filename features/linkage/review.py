@@ -57,6 +57,9 @@ def queue(home: Home, top: int) -> list[Compared]:
         )
     rows = uncertain(home, load.load_id).head(top)
     ways = {row["unique_id"]: row for row in _ways(load, rows).iter_rows(named=True)}
+    lines = dict(open_identity(load)["address"].sort("known_from").select("address_id", "line").iter_rows())
+    for way in ways.values():  # as it was written, not as it was compared
+        way["line"] = lines.get(way["address"])
     start = math.log2(run["prior"] / (1.0 - run["prior"]))
     return [_compared(row, ways, start) for row in rows.iter_rows(named=True)]
 
