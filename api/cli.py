@@ -24,7 +24,8 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 OUR_FAULT, BAD_INPUT = 1, 2
-TOPICS = (records, link, histories, learning, lists, network, service)  # in the order --help lists them; importing registers
+# In the order --help lists them; importing registers.
+TOPICS = (records, link, histories, learning, lists, network, service)
 app.registered_commands.sort(
     key=lambda info: [topic.__name__ for topic in TOPICS].index(getattr(info.callback, "__module__", ""))
 )
