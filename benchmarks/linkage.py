@@ -146,7 +146,7 @@ def effect(home: Home, t: datetime) -> None:
         added_up = int(entered.is_in(several).sum())
         print(
             f"  first 100 by {said}: {100 - len(entered)} there without links too; {len(entered)} entered, "
-            f"{added_up} as their records were added up, {len(entered) - added_up} by a place that fell free or a tie;\n"
+            f"{added_up} as their records were added up, {len(entered) - added_up} by a free place or a tie;\n"
             f"    {100 - len(before)} places without links were a second place of one person; "
             f"{int(first['with'].is_in(several).sum())} of the 100 have more than one record"
         )
