@@ -102,7 +102,7 @@ def test_steps_follow_events_children_relationships_and_orders() -> None:
 
 def test_a_slice_of_two_persons_holds_the_order_that_a_third_breached() -> None:
     records = records_of(
-        ["event E1 2024-05-01 A>B", "order O1 2024-01-01 Z B", "breach A 2024-05-02 order_id=O1"]
+        ["event E1 2024-05-01 A>B", "order O1 DVPO Z B 2024-01-01", "breach A 2024-05-02 order_id=O1"]
     )
     pair = pl.DataFrame({"suspect_id": ["A"], "victim_id": ["B"]})
     small = around(records, people(pair), steps=0)
