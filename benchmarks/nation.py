@@ -227,10 +227,8 @@ def cost(command: Sequence[str], held: int) -> dict[str, float]:
 
 
 def size_of(folder: Path, stage: str) -> dict[str, Any]:
-    """What a stage left on disk, in MB, and how many rows or ties it made."""
-    paths = {"simulate": ("extract", "truth"), "ingest": ("home",), "histories": ("histories",), "graph": ()}[
-        stage
-    ]
+    """What a stage left on disk, in MB, and how many rows it made."""
+    paths = {"simulate": ("extract", "truth"), "ingest": ("home",)}.get(stage, (stage,))
     total = sum(f.stat().st_size for path in paths for f in (folder / path).rglob("*") if f.is_file())
     size: dict[str, Any] = {"disk_mb": round(total / 1e6, 1)}
     if stage == "ingest":
