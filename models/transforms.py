@@ -40,21 +40,7 @@ class Term:
 
     def raw(self, values: Array) -> Array:
         """The transform before centring; ``values`` holds NaN for null, length a multiple of ``LANES``."""
-        null = np.isnan(values)
-        if self.kind == "missing":
-            return null.astype(np.float64)
-        x = np.where(null, self.fill, values)
-        if self.kind == "log1p":
-            return np.log1p(np.clip(x, 0.0, self.a))
-        if self.kind == "decay":
-            return np.where(null, 0.0, np.exp(np.maximum(x, 0.0) * (-np.log(2.0) / self.a)))
-        if self.kind == "step":
-            return np.where(null, 0.0, (x >= self.a).astype(np.float64))
-        if self.kind == "linear":
-            return np.clip(x, self.a, self.b)
-        if self.kind == "hinge":
-            return np.clip(x, self.a, self.b) - self.a
-        raise ValueError(f"unknown transform {self.kind!r}")
+        return _raw(self.kind, self.a, self.b, self.fill, values)
 
     def apply(self, values: Array) -> Array:
         """Centred and scaled values, same length."""
@@ -72,6 +58,54 @@ class Term:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _raw(kind: str, a: float | Array, b: float | Array, fill: float | Array, values: Array) -> Array:
+    """:meth:`Term.raw`; parameters may be columns of numbers, one a row of ``values``."""
+    null = np.isnan(values)
+    if kind == "missing":
+        return null.astype(np.float64)
+    x = np.where(null, fill, values)
+    if kind == "log1p":
+        return np.log1p(np.clip(x, 0.0, a))
+    if kind == "decay":
+        return np.where(null, 0.0, np.exp(np.maximum(x, 0.0) * (-np.log(2.0) / a)))
+    if kind == "step":
+        return np.where(null, 0.0, (x >= a).astype(np.float64))
+    if kind == "linear":
+        return np.clip(x, a, b)
+    if kind == "hinge":
+        return np.clip(x, a, b) - a
+    raise ValueError(f"unknown transform {kind!r}")
+
+
+class Terms:
+    """Terms applied together to few rows; each number gets the bits that :meth:`Term.apply` gives it.
+
+    ``places``: of each term, the row of its column in the values given to :meth:`apply`.
+    """
+
+    def __init__(self, terms: Sequence[Term], places: Sequence[int]) -> None:
+        self._count = len(terms)
+        self._center, self._scale = (_column(terms, name) for name in ("center", "scale"))
+        self._kinds: list[tuple[str, Array, Array, Array, npt.NDArray[np.intp], npt.NDArray[np.intp]]] = []
+        by_kind: dict[str, list[int]] = {}
+        for j, term in enumerate(terms):
+            by_kind.setdefault(term.kind, []).append(j)
+        for kind, found in by_kind.items():
+            a, b, fill = (_column([terms[j] for j in found], name) for name in ("a", "b", "fill"))
+            self._kinds.append((kind, a, b, fill, np.array(found), np.array([places[j] for j in found])))
+
+    def apply(self, values: Array) -> Array:
+        """Terms x lanes, from columns x lanes (NaN for null, a multiple of ``LANES`` wide)."""
+        out = np.empty((self._count, values.shape[1]))
+        for kind, a, b, fill, found, rows in self._kinds:
+            out[found] = _raw(kind, a, b, fill, values[rows])
+        return (out - self._center) / self._scale
+
+
+def _column(terms: Sequence[Term], name: str) -> Array:
+    return np.array([getattr(term, name) for term in terms], dtype=np.float64).reshape(-1, 1)
 
 
 def padded(frame: pl.DataFrame, column: str) -> Array:

@@ -15,7 +15,7 @@ from features.histories import histories
 from features.home import Load
 from features.records import Records
 from models import own
-from models.scorer import Scorer
+from models.scorer import Scorer, scorer_of
 
 # What a list row or a person page says beside the score, whether or not the model uses it.
 SHOWN = (
@@ -98,7 +98,7 @@ def score_records(
     """``score_cohort`` on a record store; ``whole_row``: compute every column of the histories, not only those that
     the model reads or a list shows."""
     refuse_future(t)
-    scorer = Scorer(doc)
+    scorer = scorer_of(doc)
     own.check(doc, records.declared)
     members = cohort(records, t)
     if person_ids is not None:

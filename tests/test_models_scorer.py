@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import InputError
 from models.elasticnet import fit_path, objective
-from models.scorer import FORMAT, Scorer
+from models.scorer import FORMAT, Scorer, scorer_of
 from models.transforms import Term, declare, design
 
 SHAPES = {
@@ -59,6 +59,36 @@ def test_one_person_and_the_batch_agree_to_the_bit() -> None:
     assert scorer.score(frame[100:103]).rows() == batch[100:103].rows()
     shuffled = frame.sample(fraction=1.0, shuffle=True, seed=2)
     assert scorer.score(shuffled).sort("person_id").rows() == batch.rows()
+
+
+def test_few_rows_at_once_and_term_by_term_agree_to_the_bit() -> None:
+    """Few rows take all terms in one go; one row more than ``LANES`` takes them one by one."""
+    frame = people(400, seed=5)
+    shapes = {"age": "age", "r": "number", "n_90d": "count", "days_since": "recency", "grade": "grade"}
+    doc = model(frame)
+    terms, _ = declare(frame, shapes)  # other kinds, in another order, and a column that comes back
+    doc["terms"] = [*(t.to_dict() for t in terms), *doc["terms"][:5]]
+    rng = np.random.default_rng(3)
+    for head in doc["heads"].values():
+        head["coef"] = rng.normal(0, 2, len(doc["terms"])).tolist()
+        head["coef"][2] = 0.0
+    doc["heads"]["serious"]["tail"] = {"from": -0.5, "share": 0.5}
+    scorer = Scorer(doc)
+    many = scorer.linear(frame, ("serious", "other"))
+    for start in range(0, 400, 16):
+        few = scorer.linear(frame[start : start + 16], ("serious", "other"))
+        for head, z in few.items():
+            assert z.tobytes() == many[head][start : start + 16].tobytes()
+
+
+def test_a_scorer_is_built_once_and_follows_its_document() -> None:
+    doc = model(people())
+    first = scorer_of(doc)
+    assert scorer_of({**doc}) is first
+    doc["heads"]["serious"]["intercept"] += 1.0
+    second = scorer_of(doc)
+    assert second is not first
+    assert second.score(people(3))["p_serious"][0] > first.score(people(3))["p_serious"][0]
 
 
 def test_probabilities_agree_with_scikit_learn() -> None:
