@@ -10,24 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from features.catalogue import Column, Condition
 from features.engines.formulas import Cells
 from features.engines.reference_network import STREAMS_HERE, Relations
+from features.engines.reference_rows import RowFacts
 from features.harm import load_scheme, price
 from features.nominals import PERSON_COLUMNS, clusters_at
 from features.records import Records
 from features.schema import spec_of
 from features.streams import (
     CHARGED,
-    DASH_QUESTIONS,
-    GRADE_LEVEL,
     INJURY_LEVEL,
     NOT_SUPPORTED,
-    PARTNER_KINDS,
     TAG_FIELDS,
     WEAPONS,
 )
@@ -108,13 +105,17 @@ def meets(fact: Row, condition: Condition) -> bool:
     return False
 
 
-class World:
+class World(RowFacts):
     """The records as they stood at T, as lists of dictionaries, and the facts of one subject drawn from them."""
 
     def __init__(self, records: Records, t: datetime) -> None:
         self.records, self.t = records, t
         self.who = self.clusters()
         self._tables: dict[str, list[Row]] = {}
+        self._sorted_out = {}
+        self._suspects: dict[str, frozenset[str]] = {}
+        self._victims: dict[str, frozenset[str]] = {}
+        self._named: dict[str, tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]] = {}
         self._whose: tuple[str, ...] = ()
         self._own: dict[str, list[Row]] = {}
         self.events: dict[str, Row] = {row["event_id"]: row for row in self.known("event")}
@@ -191,37 +192,73 @@ class World:
 
     # -- who is in an event ------------------------------------------------------------------------------------
 
-    def suspects_of(self, event: Row) -> set[str]:
+    def suspects_of(self, event: Row) -> frozenset[str]:
         """Persons with role suspect, and persons an offence names as suspect."""
         e = event["event_id"]
-        by_role = {row["person_id"] for row in self.roles[e] if row["role"] == "suspect"}
-        return by_role | {row["suspect_id"] for row in self.offences[e] if row["suspect_id"] is not None}
+        if e not in self._suspects:
+            by_role = {row["person_id"] for row in self.roles[e] if row["role"] == "suspect"}
+            by_offence = {row["suspect_id"] for row in self.offences[e]}
+            self._suspects[e] = frozenset((by_role | by_offence) - {None})
+        return self._suspects[e]
 
-    def victims_of(self, event: Row) -> set[str]:
+    def victims_of(self, event: Row) -> frozenset[str]:
         """Persons with role victim, and persons an offence or a suspect's involvement names as victim."""
         e = event["event_id"]
-        found = {row["person_id"] for row in self.roles[e] if row["role"] == "victim"}
-        found |= {row["victim_id"] for row in self.roles[e] if row["role"] == "suspect"}
-        found |= {row["victim_id"] for row in self.offences[e]}
-        return found - {None}
+        if e not in self._victims:
+            found = {row["person_id"] for row in self.roles[e] if row["role"] == "victim"}
+            found |= {row["victim_id"] for row in self.roles[e] if row["role"] == "suspect"}
+            found |= {row["victim_id"] for row in self.offences[e]}
+            self._victims[e] = frozenset(found - {None})
+        return self._victims[e]
+
+    def accused_by(self, event: Row, suspect: str) -> tuple[frozenset[str], bool]:
+        """Whom the suspect is paired with, and whether that is inferred: the first source that names anyone else."""
+        e = event["event_id"]
+        by_offence, by_role = self._named_in(e)
+        for inferred, victims in (
+            (False, by_offence.get(suspect, frozenset())),
+            (False, by_role.get(suspect, frozenset())),
+            (True, self.victims_of(event)),
+        ):
+            others = victims - {suspect} if suspect in victims else victims
+            if others:
+                return others, inferred
+        return frozenset(), True
+
+    def _named_in(self, e: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+        """Suspect -> the victims that the event's offences, and its involvements, name together with them."""
+        if e not in self._named:
+            offences: dict[str, set[str]] = {}
+            roles: dict[str, set[str]] = {}
+            for row in self.offences[e]:
+                if row["suspect_id"] is not None and row["victim_id"] is not None:
+                    offences.setdefault(row["suspect_id"], set()).add(row["victim_id"])
+            for row in self.roles[e]:
+                if row["role"] == "suspect" and row["victim_id"] is not None:
+                    roles.setdefault(row["person_id"], set()).add(row["victim_id"])
+            frozen = [{k: frozenset(v) for k, v in found.items()} for found in (offences, roles)]
+            self._named[e] = frozen[0], frozen[1]
+        return self._named[e]
 
     def pairs_of(self, event: Row) -> list[tuple[str, str, bool]]:
-        """(suspect, victim, inferred): for each suspect the first source that names anyone else."""
-        e = event["event_id"]
+        """Every (suspect, victim, inferred) of an event."""
         pairs: list[tuple[str, str, bool]] = []
         for suspect in sorted(self.suspects_of(event)):
-            by_offence = {row["victim_id"] for row in self.offences[e] if row["suspect_id"] == suspect}
-            by_role = {
-                row["victim_id"]
-                for row in self.roles[e]
-                if row["role"] == "suspect" and row["person_id"] == suspect
-            }
-            for inferred, victims in ((False, by_offence), (False, by_role), (True, self.victims_of(event))):
-                others = victims - {None, suspect}
-                if others:
-                    pairs += [(suspect, victim, inferred) for victim in sorted(others)]
-                    break
+            others, inferred = self.accused_by(event, suspect)
+            pairs += [(suspect, victim, inferred) for victim in sorted(others)]
         return pairs
+
+    def pairs_with(self, event: Row, person: str) -> Iterator[tuple[str, str, bool]]:
+        """The pairs of an event in which the person is, found without the others: an event may hold thousands."""
+        suspects = self.suspects_of(event)
+        if person in suspects:
+            others, inferred = self.accused_by(event, person)
+            yield from ((person, victim, inferred) for victim in others)
+        if person in self.victims_of(event):
+            for suspect in suspects:
+                others, inferred = self.accused_by(event, suspect)
+                if person in others:
+                    yield suspect, person, inferred
 
     def events_with(self, person: str) -> Iterable[Row]:
         """Events in which the person is a suspect or a victim."""
@@ -266,7 +303,7 @@ class World:
 
     def _pair_events(self, stream: str, key: tuple[str, ...]) -> Iterator[Row]:
         for event in self.events.values():
-            for suspect, victim, inferred in self.pairs_of(event):
+            for suspect, victim, inferred in self.pairs_with(event, key[0]):
                 mine = {
                     "pair_as_suspect": (suspect,),
                     "pair_as_victim": (victim,),
@@ -313,171 +350,3 @@ class World:
         fact["strangulation"] = fact["strangulation"] or event["strangulation"] is True
         fact["weapon"] = fact["weapon"] or event["weapon"] in WEAPONS
         return fact
-
-    def _person(self, person: str) -> Iterator[Row]:
-        today = self.t.astimezone(ZoneInfo("Europe/London")).date()
-        for row in self.known("person"):
-            if row["person_id"] == person:
-                born = row["date_of_birth"]
-                age = None
-                if born is not None and born <= today:
-                    age = today.year - born.year - ((today.month, today.day) < (born.month, born.day))
-                yield {"at": self.t, "age": age}
-
-    def _assessment(self, row: Row) -> Row:
-        answers = [row[q] for q in DASH_QUESTIONS if row[q] is not None]
-        return {
-            "at": row["at"],
-            "tool": row["tool"],
-            "grade": GRADE_LEVEL.get(row["grade_reviewed"] or row["grade"]),
-            "yes": sum(answer == "Y" for answer in answers) if answers else None,
-        }
-
-    def _assessed_suspects(self, row: Row) -> set[str]:
-        if row["suspect_id"] is not None:
-            return {row["suspect_id"]}
-        event = self.events.get(row["event_id"])
-        return self.suspects_of(event) if event else set()
-
-    def _assessment_as_suspect(self, person: str) -> Iterator[Row]:
-        for row in self.known("risk_assessment"):
-            if person in self._assessed_suspects(row):
-                yield self._assessment(row)
-
-    def _assessment_as_victim(self, person: str) -> Iterator[Row]:
-        for row in self.known("risk_assessment"):
-            if row["victim_id"] == person:
-                yield self._assessment(row)
-
-    def _pair_assessment(self, suspect: str, victim: str) -> Iterator[Row]:
-        for row in self.known("risk_assessment"):
-            if row["victim_id"] == victim and suspect in self._assessed_suspects(row):
-                yield self._assessment(row)
-
-    def _custody(self, person: str) -> Iterator[Row]:
-        for row in self.known("custody"):
-            if row["person_id"] == person:
-                yield {"at": row["at"], "release": row["release"], "released": row["released_at"] is not None}
-
-    def _bail(self, person: str) -> Iterator[Row]:
-        for row in self.known("bail"):
-            if row["person_id"] == person:
-                over = row["until_at"] is not None and row["until_at"] <= self.t
-                yield {
-                    "at": row["at"],
-                    "in_force": row["cancelled_at"] is None and not over,
-                    "no_contact": "no_contact" in (row["conditions"] or ()),
-                }
-
-    def _order(self, row: Row) -> Row:
-        over = row["expires_on"] is not None and row["expires_on"] <= self.t
-        in_force = row["discharged_on"] is None and not over
-        return {"at": row["at"], "kind": row["kind"], "in_force": in_force, "order_id": row["order_id"]}
-
-    def _order_as_respondent(self, person: str) -> Iterator[Row]:
-        for row in self.known("order"):
-            if row["respondent_id"] == person:
-                yield self._order(row)
-
-    def _order_as_protected(self, person: str) -> Iterator[Row]:
-        for row in self.known("order"):
-            if row["protected_id"] == person:
-                yield self._order(row)
-
-    def _pair_order(self, suspect: str, victim: str) -> Iterator[Row]:
-        for row in self.known("order"):
-            if row["respondent_id"] == suspect and row["protected_id"] == victim:
-                yield self._order(row)
-
-    def _breach(self, person: str) -> Iterator[Row]:
-        for row in self.known("breach"):
-            if row["person_id"] == person:
-                yield {
-                    "at": row["at"],
-                    "of_order": row["order_id"] is not None,
-                    "of_bail": row["bail_id"] is not None,
-                }
-
-    def _pair_breach(self, suspect: str, victim: str) -> Iterator[Row]:
-        protecting = {row["order_id"] for row in self.known("order") if row["protected_id"] == victim}
-        for row in self.known("breach"):
-            if row["person_id"] == suspect and row["order_id"] in protecting:
-                yield {"at": row["at"], "of_order": True, "of_bail": row["bail_id"] is not None}
-
-    def _marker(self, person: str) -> Iterator[Row]:
-        for row in self.known("marker"):
-            if row["person_id"] == person:
-                over = row["expires_on"] is not None and row["expires_on"] <= self.t
-                yield {"at": row["at"], "code": row["code"], "in_force": not over}
-
-    def _conviction(self, person: str) -> Iterator[Row]:
-        for row in self.known("conviction"):
-            if row["person_id"] == person:
-                fact = {
-                    "at": row["at"],
-                    "disposal": row["disposal"],
-                    "custody_days": row["custody_days"],
-                    "serious": bool(row["serious"]),
-                }
-                for name, tags in TAG_FIELDS.items():
-                    fact[name] = any(tag in (row["tags"] or ()) for tag in tags)
-                yield fact
-
-    def _wanted(self, person: str) -> Iterator[Row]:
-        for row in self.known("wanted"):
-            if row["person_id"] == person:
-                yield {"at": row["at"], "current": row["cleared_at"] is None}
-
-    def _spell(self, person: str) -> Iterator[Row]:
-        for row in self.known("spell"):
-            if row["person_id"] == person:
-                yield {"at": row["at"], "state": row["state"], "current": row["ended_on"] is None}
-
-    def _release(self, person: str) -> Iterator[Row]:
-        for row in self.known("spell"):
-            ended = row["ended_on"]
-            if row["person_id"] == person and row["state"] in ("prison", "remand") and ended is not None:
-                yield {"at": ended, "state": row["state"]}
-
-    def _call_as_suspect(self, person: str) -> Iterator[Row]:
-        for row in self.known("call"):
-            if row["suspect_id"] == person:
-                yield {"at": row["at"], "grade": row["grade"], "caller_role": row["caller_role"]}
-
-    def _call_as_victim(self, person: str) -> Iterator[Row]:
-        for row in self.known("call"):
-            if row["victim_id"] == person:
-                yield {"at": row["at"], "grade": row["grade"], "caller_role": row["caller_role"]}
-
-    def _ties(self, person: str) -> Iterator[tuple[Row, str]]:
-        """Relationship rows that name the person, with the other party."""
-        for row in self.known("relationship"):
-            a, b = row["person_id_a"], row["person_id_b"]
-            if a != b and person in (a, b):
-                yield row, b if person == a else a
-
-    def _relationship(self, person: str) -> Iterator[Row]:
-        for row, other in self._ties(person):
-            yield {
-                "at": row["at"],
-                "kind": row["kind"],
-                "other": other,
-                "current": row["ended_on"] is None,
-                "shared_child": row["shared_child"],
-                "partner": row["kind"] in PARTNER_KINDS,
-            }
-
-    def _pair_relationship(self, suspect: str, victim: str) -> Iterator[Row]:
-        for fact in self._relationship(suspect):
-            if fact["other"] == victim:
-                yield fact
-
-    def _separation(self, person: str) -> Iterator[Row]:
-        for row, other in self._ties(person):
-            if row["kind"] in PARTNER_KINDS and row["ended_on"] is not None:
-                yield {"at": row["ended_on"], "other": other}
-
-    def _pair_separation(self, suspect: str, victim: str) -> Iterator[Row]:
-        for fact in self._separation(suspect):
-            if fact["other"] == victim:
-                yield fact

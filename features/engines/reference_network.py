@@ -38,9 +38,9 @@ class Known(Protocol):
     offences: dict[str, list[Row]]
 
     def known(self, table: str) -> list[Row]: ...
-    def suspects_of(self, event: Row) -> set[str]: ...
-    def victims_of(self, event: Row) -> set[str]: ...
-    def pairs_of(self, event: Row) -> list[tuple[str, str, bool]]: ...
+    def suspects_of(self, event: Row) -> frozenset[str]: ...
+    def victims_of(self, event: Row) -> frozenset[str]: ...
+    def pairs_with(self, event: Row, person: str) -> Iterator[tuple[str, str, bool]]: ...
     def events_with(self, person: str) -> Iterable[Row]: ...
 
 
@@ -85,7 +85,7 @@ class Relations:
             for event in self.world.events_with(person):
                 if event["domestic"] != "Y":
                     continue
-                for suspect, victim, _ in self.world.pairs_of(event):
+                for suspect, victim, _ in self.world.pairs_with(event, person):
                     if person == (suspect if side == "suspect" else victim):
                         found.setdefault(victim if side == "suspect" else suspect, []).append(event["at"])
             self._dyads[person, side] = found
@@ -225,10 +225,10 @@ class Relations:
 
     # -- ties --------------------------------------------------------------------------------------------------
 
-    def parties(self, event: Row) -> set[str]:
+    def parties(self, event: Row) -> frozenset[str]:
         """Suspects and victims of an event; nobody where there are too many for it to tie them."""
         found = self.world.suspects_of(event) | self.world.victims_of(event)
-        return found if len(found) <= self.settings.most_persons else set()
+        return found if len(found) <= self.settings.most_persons else frozenset()
 
     @cached_property
     def _events_of_child(self) -> dict[str, list[Row]]:
@@ -268,9 +268,8 @@ class Relations:
             suspects = self.world.suspects_of(event)
             if person in suspects:
                 yield from ((other, event["at"]) for other in suspects)
-            for suspect, victim, _ in self.world.pairs_of(event):
-                if person in (suspect, victim):
-                    yield (victim if person == suspect else suspect), event["at"]
+            for suspect, victim, _ in self.world.pairs_with(event, person):
+                yield (victim if person == suspect else suspect), event["at"]
         for child in children - {person}:
             group = self.around_child(child)
             yield from ((other, max(at, group[person])) for other, at in group.items())

@@ -63,9 +63,6 @@ class Nearby(World):
     """The reference's world over a few rows, with an index of events by person and of rows by whose they are."""
 
     def __init__(self, records: Records, t: datetime) -> None:
-        self._suspects: dict[str, set[str]] = {}
-        self._victims: dict[str, set[str]] = {}
-        self._pairs: dict[str, list[tuple[str, str, bool]]] = {}
         self._facts: dict[tuple[str, str | None, str | None], Row] = {}
         super().__init__(records, t)
 
@@ -75,27 +72,6 @@ class Nearby(World):
         if table in ("offence", "conviction") and "tags" not in frame.columns and frame.height:
             return super().source(table)
         return frame.iter_rows(named=True)
-
-    def suspects_of(self, event: Row) -> set[str]:
-        """As the reference's, worked out once."""
-        e = event["event_id"]
-        if e not in self._suspects:
-            self._suspects[e] = super().suspects_of(event)
-        return self._suspects[e]
-
-    def victims_of(self, event: Row) -> set[str]:
-        """As the reference's, worked out once."""
-        e = event["event_id"]
-        if e not in self._victims:
-            self._victims[e] = super().victims_of(event)
-        return self._victims[e]
-
-    def pairs_of(self, event: Row) -> list[tuple[str, str, bool]]:
-        """As the reference's, worked out once."""
-        e = event["event_id"]
-        if e not in self._pairs:
-            self._pairs[e] = super().pairs_of(event)
-        return self._pairs[e]
 
     def _own_events(self, stream: str, person: str) -> Iterator[Row]:
         for event in self.events_with(person):
