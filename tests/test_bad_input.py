@@ -132,7 +132,7 @@ def test_two_who_accuse_each_other_in_one_event_are_two_pairs() -> None:
 
 
 def test_ten_thousand_involvements_in_one_event() -> None:
-    suspects, victims = [f"S{n:04d}" for n in range(40)], [f"V{n:04d}" for n in range(9_960)]
+    suspects, victims = [f"S{n:04d}" for n in range(12)], [f"V{n:04d}" for n in range(9_988)]
     moment = pl.Series([T - timedelta(days=9), T - timedelta(days=3)], dtype=pl.Datetime("us", "UTC"))
     raw = {
         "person": pl.DataFrame({"person_id": suspects + victims}),
@@ -148,18 +148,18 @@ def test_ten_thousand_involvements_in_one_event() -> None:
             {
                 "event_id": ["E"] * 10_000 + ["F", "F"],
                 "person_id": [*suspects, *victims, "S0000", "V0000"],
-                "role": ["suspect"] * 40 + ["victim"] * 9_960 + ["suspect", "victim"],
+                "role": ["suspect"] * 12 + ["victim"] * 9_988 + ["suspect", "victim"],
             }
         ),
         "offence": pl.DataFrame({"offence_id": ["O"], "event_id": ["E"], "ho_code": ["105A"]}),
     }
     records = Records.from_canonical(canonical(raw))
-    assert histories(records, "offender", T, columns=["domestic_events_ever"]).height == 40
-    assert subjects_at(records, "dyad", T).height == 40 * 9_960
+    assert histories(records, "offender", T, columns=["domestic_events_ever"]).height == 12
+    assert subjects_at(records, "dyad", T).height == 12 * 9_988
     row = one(records, "offender", T, "S0000")
-    assert (row["domestic_events_ever"], row["distinct_victims_ever"]) == (2, 9_960)
+    assert (row["domestic_events_ever"], row["distinct_victims_ever"]) == (2, 9_988)
     assert (row["harm_days_30d"], row["ties_ever"]) == (1.0, 1), "a crowd ties nobody: the other event does"
-    assert one(records, "victim", T, "V0001")["distinct_suspects_ever"] == 40
+    assert one(records, "victim", T, "V0001")["distinct_suspects_ever"] == 12
     assert one(records, "dyad", T, "S0000", "V0000")["pair_events_ever"] == 2
 
 
@@ -229,7 +229,7 @@ def test_events_in_the_future_are_seen_by_nobody_until_they_have_happened() -> N
     assert one(within, "offender", T + timedelta(seconds=1), "P")["domestic_events_30d"] == 2
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_order_of_rows_with_one_timestamp_does_not_matter(seed: int) -> None:
     raw = random_extract(dict.fromkeys(TABLES, 14), seed, T)
     moment = T - timedelta(days=20)
@@ -357,12 +357,7 @@ def test_a_cohort_of_nobody_makes_an_empty_list(small_model_doc: dict[str, objec
     point_champion(
         home.path, save(home.path, small_model_doc)["version"], "tests", "by hand", "2024-01-01T00:00:00Z"
     )
-    try:
-        made = publish(home, T)
-    except InputError as problem:
-        assert problem.cure, "one clear error"
-    else:
-        assert made.rows.height == 0
+    assert publish(home, T).rows.height == 0
 
 
 def test_a_table_that_is_there_but_empty_is_not_a_table_that_is_missing(tmp_path: Path) -> None:
@@ -373,13 +368,8 @@ def test_a_table_that_is_there_but_empty_is_not_a_table_that_is_missing(tmp_path
     absent = (
         loaded(tmp_path / "absent", {k: v for k, v in tables.items() if k != "order"}).require().records()
     )
-    assert one(empty, "offender", T, "P")["orders_in_force"] == 0 if _fed(empty) else True
     assert one(empty, "offender", T, "P")["orders_made_ever"] == 0
     assert "orders_made_ever" not in one(absent, "offender", T, "P")
-
-
-def _fed(records: Records) -> bool:
-    return "order.expires_on" not in records.missing or "order.discharged_on" not in records.missing
 
 
 @pytest.fixture
