@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,8 @@ from features.home import Home
 from features.ingest import ingest
 from features.own import catalogue_at
 from features.own_check import add, check, remove
-from models import logistic, settings, store
-from models.dataset import Columns, model_columns, refuse_flagged
+from models import logistic, store
+from models.dataset import model_columns
 from models.report import write_report
 from models.store import champion
 from risk.reasons import Explainer
@@ -296,16 +295,6 @@ def test_a_file_another_builds_on_cannot_be_taken_out_first(tmp_path: Path) -> N
 # --- what no model may take ------------------------------------------------------------------------------------
 
 
-def test_a_model_takes_no_feature_of_a_flagged_family() -> None:
-    catalogue = load_catalogue()
-    columns = model_columns(frozenset(), health=True)
-    flagged = [f for f in catalogue.features("offender") if catalogue.refused(f)]
-    assert {"wanted_now", "other_drug_crimes", "household_now"} <= {f.name for f in flagged}
-    for feature in flagged:
-        assert "no model may take it" in columns.left_out[feature.name]
-        assert not {c.name for c in feature.columns} & set(columns.shapes)
-
-
 @pytest.mark.parametrize("flag", ["proactive", "protected", "proxy_risk"])
 def test_each_flag_keeps_an_own_feature_out(flag: str, tmp_path: Path) -> None:
     text = FILE.replace('text = "calls for', f'{flag} = true\ntext = "calls for')
@@ -321,28 +310,6 @@ def test_an_own_feature_enters_with_every_window_unless_it_says_otherwise(tmp_pa
     leaves = model_columns(frozenset(), catalogue=check(written(tmp_path, kept_out), tmp_path).catalogue)
     assert leaves.left_out["emergency_calls"] == "declared with model = false"
     assert "calls_per_event_365d" in leaves.shapes
-
-
-def test_settings_that_ask_for_a_flagged_feature_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    features = settings.load("logistic")["features"]
-    monkeypatch.setitem(features, "only", ["domestic_events", "wanted_now"])
-    with pytest.raises(InputError, match="wanted_now: family enforcement is flagged proactive"):
-        model_columns(frozenset())
-    monkeypatch.setitem(features, "only", ["domestic_event"])
-    with pytest.raises(InputError, match="no such offender feature"):
-        model_columns(frozenset())
-    monkeypatch.setitem(features, "only", ["domestic_events"])
-    assert {name.rsplit("_", 1)[0] for name in model_columns(frozenset()).shapes} == {"domestic_events"}
-
-
-def test_columns_chosen_by_hand_are_refused_at_the_fit() -> None:
-    columns = model_columns(frozenset())
-    by_hand = replace(columns, shapes={**columns.shapes, "wanted_now": "flag"})
-    with pytest.raises(InputError, match="wanted_now"):
-        refuse_flagged(by_hand)
-    rows = pl.DataFrame({"person_id": ["a"], "serious": [True], "other": [False], "weight": [1.0]})
-    with pytest.raises(InputError, match="household_now"):
-        logistic.document(rows, rows, Columns({"household_now": "count"}, {}, {}), horizon_days=365, seed=1)
 
 
 # --- through training, reasons and evidence --------------------------------------------------------------------
