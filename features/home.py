@@ -64,9 +64,10 @@ class Load:
         """Take in rows that were added since by whichever process; True when there were any. Cheap when not."""
         live: Live | None = self.__dict__.get("_live")
         if live is not None:
+            links = stamp(self.path.parent.parent, self.load_id)
             if changed := live.refresh():
-                old = self.records()
-                self.__dict__["_records"] = replace(live.records(), links=old.links, catalogue=old.catalogue)
+                self.__dict__["_records"] = replace(live.records(), catalogue=self.records().catalogue)
+                self.__dict__["_links"] = links  # what live has is no older
             return changed
         if segments.together(segments.digests(self.path)) == self.records().appended:
             return False

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from features import segments
 from features.clocks import ALWAYS
 from features.harm import load_scheme, price
+from features.linkage.store import relinked
 from features.nominals import CLUSTERS, Links, clusters_at
 from features.records import Records
 from features.schema import UTC_TIME, spec_of
@@ -201,32 +202,36 @@ class Live:
             records = self._records
             if new.restricted.len():
                 fresh = Records.open(self.path)
-                self._take(replace(fresh, links=records.links, catalogue=records.catalogue))
+                self._take(self._linked(replace(fresh, links=records.links, catalogue=records.catalogue)))
                 return True
-            else:
-                self._add(new)
-                self._digests += [segment.digest for segment in new.segments]
-                appended = segments.together(self._digests)
-                self._records = replace(records, missing=new.missing(records.missing), appended=appended)
+            for segment in new.segments:  # one by one: a later one may end what an earlier one brought
+                self._add(segment)
+            self._extra = _indexed(self._added)
+            self._digests += [segment.digest for segment in new.segments]
+            appended = segments.together(self._digests)
+            self._records = replace(records, missing=new.missing(records.missing), appended=appended)
+            self._records = replace(self._records, links=self._linked(self.records()).links)
             self.segment = new.segments[-1].number
             return True
 
-    def _add(self, new: segments.Appended) -> None:
+    def _linked(self, records: Records) -> Records:
+        """Records that changed, with who is who among them now: nobody who is gone, and no two known to be two."""
+        assert self.path is not None
+        return relinked(records, self.path.parent.parent, self.path.name)
+
+    def _add(self, segment: segments.Segment) -> None:
         tables = dict(self._base.tables)
         for name in tables:
-            spec = spec_of(name)
-            ends = _anew(new) if name == "household" else new.ends(name)
+            spec, household = spec_of(name), name == "household"
+            ends = pl.DataFrame(segment.households_of) if household else segment.ends.get(name)
             if ends is not None and ends.height:
-                tables[name] = _patched(tables[name], ends, spec.key, name == "household")
-                self._added[name] = _patched(self._added[name], ends, spec.key, name == "household")
-            rows = new.rows("records", name)
-            if rows is not None and name == "household":  # of several segments the newest says it
-                rows = _newest_households(new)
+                tables[name] = _patched(tables[name], ends, spec.key, household)
+                self._added[name] = _patched(self._added[name], ends, spec.key, household)
+            rows = segment.added.get(("records", name))
             if rows is not None:
                 rows = _with_price(name, rows).select(tables[name].columns)
                 self._added[name] = pl.concat([self._added[name], rows])
         self._base.tables = tables
-        self._extra = _indexed(self._added)
 
     def records(self) -> Records:
         """The whole record store as it now stands (rows that were added come last)."""
@@ -352,25 +357,3 @@ def _patched(frame: pl.DataFrame, ends: pl.DataFrame, key: tuple[str, ...], by_p
     known_to = frame["known_to"].clone()
     known_to = known_to.scatter(ended["_row"], ended["known_to"].cast(UTC_TIME))
     return frame.with_columns(known_to=known_to)
-
-
-def _anew(new: segments.Appended) -> pl.DataFrame:
-    """Persons whose households are said anew."""
-    return pl.DataFrame(
-        {"person_id": pl.concat([_NOBODY, *(s.households_of.rename("") for s in new.segments)]).unique()}
-    )
-
-
-def _newest_households(new: segments.Appended) -> pl.DataFrame:
-    """Households that segments say, without those that a later one of them says again."""
-    frame = new.segments[0].added.get(("records", "household"))
-    for segment in new.segments:
-        said = segment.added.get(("records", "household"))
-        if frame is None:
-            frame = said
-        elif segment is not new.segments[0]:
-            among = segment.households_of.implode()
-            named = pl.any_horizontal(pl.col(c).is_in(among) for c in ("person_id_a", "person_id_b"))
-            frame = frame.filter(~named) if said is None else pl.concat([frame.filter(~named), said])
-    assert frame is not None
-    return frame

@@ -76,7 +76,8 @@ class Links:
             f"{row['person_id_a']} {row['person_id_b']} {row['same']} {row['at'].isoformat()}"
             for row in self.decisions.sort("at", "person_id_a", "person_id_b").iter_rows(named=True)
         ]
-        text = "\n".join([self.run_id, repr(self.threshold), str(self.pairs.height), *said])
+        two = sorted(str(row) for row in self.apart.iter_rows())
+        text = "\n".join([self.run_id, repr(self.threshold), str(self.pairs.height), *said, *two])
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
     @cached_property

@@ -73,8 +73,11 @@ def two_people(records: Records, candidates: pl.DataFrame) -> pl.DataFrame:
     Suspect and victim of one event, by role, by whom a suspect's row names or by an offence; or the two ends of one
     relationship. From the moment both rows stood until either no longer did.
     """
-    part = records.table("involvement").select(
-        "event_id", "person_id", "role", "victim_id", "known_from", "known_to"
+    doubtful = pl.concat([candidates["person_id_a"], candidates["person_id_b"]]).unique().implode()
+    part = (
+        records.table("involvement")
+        .filter(pl.col("person_id").is_in(doubtful))  # few are ever doubted: the rest need not be joined
+        .select("event_id", "person_id", "role", "victim_id", "known_from", "known_to")
     )
     span = ("known_from", "known_to")
     acting = part.filter(pl.col("role") == "suspect")
@@ -104,6 +107,5 @@ def two_people(records: Records, candidates: pl.DataFrame) -> pl.DataFrame:
         )
     )
     rows = rows.with_columns(person_id_a=pl.min_horizontal("a", "b"), person_id_b=pl.max_horizontal("a", "b"))
-    doubtful = pl.concat([candidates["person_id_a"], candidates["person_id_b"]]).unique().implode()
     kept = rows.filter(pl.col("person_id_a").is_in(doubtful) & pl.col("person_id_b").is_in(doubtful))
     return kept.select(APART.keys()).unique().sort(*BOTH, "known_from", "known_to")

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import polars as pl
 
 from features import disk
 from features.errors import InputError
+from features.linkage.pairs import two_people
 from features.nominals import APART, DECISIONS, PAIRS, PERSONS, Links
 from features.records import Records
 from features.schema import UTC_TIME
@@ -73,11 +75,20 @@ def set_threshold(home: Path, load_id: str, threshold: float) -> None:
 def table(home: Path, load_id: str, name: str) -> pl.DataFrame:
     """A table of the last run: pairs, apart, persons or shown."""
     run = run_of(home, load_id)
-    path = folder(home, load_id) / f"{name}-{(run or {}).get('run_id')}.parquet"
+    return _read(folder(home, load_id) / f"{name}-{(run or {}).get('run_id')}.parquet")
+
+
+def _read(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (OSError, pl.exceptions.PolarsError) as problem:
         raise _damaged(path) from problem
+
+
+@lru_cache(maxsize=4)
+def _at_least(path: Path, threshold: float) -> pl.DataFrame:
+    """The pairs of a run that can join anyone. A run's files never change, and are asked for at every append."""
+    return _read(path).filter(pl.col("probability") >= threshold)
 
 
 def decide(home: Path, pair: tuple[str, str], same: bool, by: str, reason: str) -> dict[str, Any]:
@@ -131,19 +142,24 @@ def stamp(home: Path, load_id: str) -> tuple[Any, ...]:
 
 
 def linked(records: Records, home: Path, load_id: str) -> Records:
-    """The records with the links of their load, when there are any; who is no longer in the records is in no link."""
+    """The records with the links of their load, when there are any; who is no longer in the records is in no link.
+
+    Whom the force has as two people is read off these very records, so what was added since the run counts as well
+    (``apart`` of the run's files says what the run itself saw). Where nothing came of it that decides a cluster, the
+    records keep the links they have, with the clusters already worked out.
+    """
     run, said = run_of(home, load_id), decisions(home)
     if run is None and not said:
         return replace(records, links=None) if records.links is not None else records
     here = records.table("person").group_by("person_id").agg(pl.col("known_from").min())
     known = here["person_id"].implode()
-    frames = {name: pl.DataFrame(schema=schema) for name, schema in TABLES.items()}
-    if run is not None:
-        frames = {name: table(home, load_id, name) for name in TABLES}
     threshold = float(run["threshold"]) if run else 1.0
-    for name in ("pairs", "apart"):
-        both = pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)
-        frames[name] = frames[name].filter(both)
+    both = pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)
+    pairs, persons = pl.DataFrame(schema=PAIRS), pl.DataFrame(schema=PERSONS)
+    if run is not None:
+        place = folder(home, load_id) / f"pairs-{run['run_id']}.parquet"
+        pairs = _at_least(place, threshold).filter(both)
+        persons = table(home, load_id, "persons").filter(pl.col("person_id").is_in(known))
     rows = [
         {
             **{k: one[k] for k in ("person_id_a", "person_id_b", "same")},
@@ -151,19 +167,38 @@ def linked(records: Records, home: Path, load_id: str) -> Records:
         }
         for one in said
     ]
-    return replace(
-        records,
-        links=Links(
-            pairs=frames["pairs"].filter(pl.col("probability") >= threshold),
-            threshold=threshold,
-            decisions=pl.DataFrame(rows, schema=DECISIONS)
-            .with_columns(pl.col("at").cast(UTC_TIME))
-            .filter(pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)),
-            run_id=str(run["run_id"]) if run else "no run",
-            apart=frames["apart"],
-            persons=frames["persons"].filter(pl.col("person_id").is_in(known)),
-        ),
+    decided = pl.DataFrame(rows, schema=DECISIONS).with_columns(pl.col("at").cast(UTC_TIME)).filter(both)
+    ends = ("person_id_a", "person_id_b")
+    links = Links(
+        pairs=pairs,
+        threshold=threshold,
+        decisions=decided,
+        run_id=str(run["run_id"]) if run else "no run",
+        apart=two_people(records, pl.concat([pairs.select(ends), decided.select(ends)])),
+        persons=persons,
     )
+    old = records.links
+    if old is not None and old.digest == links.digest and old.persons.equals(links.persons):
+        return records
+    return replace(records, links=links)
+
+
+def relinked(records: Records, home: Path, load_id: str) -> Records:
+    """Records that changed, with their links as they now must be: :func:`linked`, or where nothing of the home says
+    who is who, the links they carry without those who are gone."""
+    if stamp(home, load_id) != (None, None) or records.links is None:
+        return linked(records, home, load_id)
+    known = records.table("person")["person_id"].unique().implode()
+    both = pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)
+    old = records.links
+    links = replace(
+        old,
+        pairs=old.pairs.filter(both),
+        decisions=old.decisions.filter(both),
+        apart=old.apart.filter(both),
+        persons=old.persons.filter(pl.col("person_id").is_in(known)),
+    )
+    return replace(records, links=links)
 
 
 def _damaged(path: Path) -> InputError:
