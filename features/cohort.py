@@ -9,7 +9,8 @@ store at all.
 from __future__ import annotations
 
 import tomllib
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from zoneinfo import ZoneInfo
 import polars as pl
 
 from features.asof import as_of, instant
+from features.engines import single
 from features.records import Records
 
 OUTCOMES = Path(__file__).parent / "data" / "outcomes.toml"
 LONDON = ZoneInfo("Europe/London")
 INSTANT = pl.Datetime("us", "UTC")
+FEW = 16
+"""Up to so many persons of a small store are answered row by row."""
 
 DIED, UNDER_AGE, HELD = "known to have died", "under 18", "in prison or on remand"
 
@@ -86,8 +90,8 @@ def _held_at(records: Records, t: datetime) -> pl.LazyFrame:
     )
 
 
-def cohort(records: Records, t: datetime) -> pl.DataFrame:
-    """Everyone who could be scored at T, one row a person, sorted by person_id.
+def cohort(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
+    """Everyone who could be scored at T, or those among ``persons``; one row a person, sorted by person_id.
 
     Columns: ``person_id``; ``in_scope``; ``out_of_scope_reason`` (null when in scope); ``age_unknown`` (no
     birth date known: kept and flagged); ``active_365`` (a domestic event as suspect in the last 365 days);
@@ -95,6 +99,12 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
     current prison or remand spell, whether or not it is soon). Uses nothing recorded after T; empty when
     there is nothing yet.
     """
+    if persons is not None:
+        if len(persons) <= FEW and records.table("event").height <= single.SMALL:
+            world = single.world_of(records, t)
+            lines = (_line(world, person) for person in sorted(set(persons)))
+            return pl.DataFrame([line for line in lines if line], schema=COHORT, orient="row")
+        return cohort(records, t).filter(pl.col("person_id").is_in(list(persons)))
     rule = settings()["cohort"]
     events = as_of(records, "event", t).lazy()
     domestic = events.filter(pl.col("domestic") == "Y").select("event_id", "occurred_at")
@@ -133,6 +143,41 @@ def cohort(records: Records, t: datetime) -> pl.DataFrame:
         .sort("person_id")
         .collect()
     )
+
+
+def _line(world: single.Nearby, person: str) -> tuple[object, ...] | None:
+    """The row of :func:`cohort` for one person, in plain Python: a handful of queries cost more than a few rows.
+    A test holds it against the query, on random records."""
+    rule, t = settings()["cohort"], world.t
+    mine = [e for e in world.events_with(person) if e["domestic"] == "Y" and person in world.suspects_of(e)]
+    last_at = max((e["occurred_at"] for e in mine), default=None)
+    if last_at is None or last_at <= t - timedelta(days=rule["lookback_days"]):
+        return None
+    born = died = None
+    for row in world.having("person", "person_id", person):
+        born, died = row["date_of_birth"], row["deceased_on"]
+    ends = [
+        row["expected_end"]
+        for row in world.having("spell", "person_id", person)
+        if row["state"] in rule["custody_states"] and row["ended_on"] is None
+    ]
+    soon = t + timedelta(days=rule["release_within_days"])
+    due = [end for end in ends if end is not None]
+    day = t.astimezone(LONDON).date()
+    reason = None
+    if died is not None:
+        reason = DIED
+    elif born is not None and _years(born, day) < rule["adult_years"]:
+        reason = UNDER_AGE
+    elif ends and not (len(due) == len(ends) and max(due) <= soon):
+        reason = HELD
+    active = last_at > t - timedelta(days=rule["active_days"])
+    release = max(due) if ends and len(due) == len(ends) else None
+    return person, reason is None, reason, born is None, active, len(mine) == 1, release
+
+
+def _years(born: date, day: date) -> int:
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def _age_at(t: datetime) -> pl.Expr:

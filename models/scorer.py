@@ -98,9 +98,10 @@ class Scorer:
         """:meth:`linear` for up to ``LANES`` rows: all terms at once, since a term at a time costs more than its
         numbers. The same operations on each number, and one running sum in the document's order: the same bits."""
         values = np.full((len(self.columns), LANES), np.nan)
-        rows = features.select(self.columns).rows()
-        if rows and self.columns:
-            values[:, : len(rows)] = np.array(rows, dtype=np.float64).T
+        at = {name: n for n, name in enumerate(features.columns)}
+        wanted = [at[name] for name in self.columns]
+        for lane, row in enumerate(features.rows()):
+            values[:, lane] = [np.nan if row[n] is None else row[n] for n in wanted]
         x = self._together.apply(values)
         out = {}
         for h, head in maps.items():

@@ -100,20 +100,21 @@ def score_records(
     refuse_future(t)
     scorer = scorer_of(doc)
     own.check(doc, records.declared)
-    members = cohort(records, t)
-    if person_ids is not None:
-        members = members.filter(pl.col("person_id").is_in(list(person_ids)))
+    members = cohort(records, t, None if person_ids is None else list(person_ids))
     columns = None if whole_row else list(dict.fromkeys([*scorer.columns, *SHOWN]))
     features = histories(
         records, "offender", t, subjects=members.select("person_id"), columns=columns, engine="auto"
     )
-    scores = scorer.score(features).select("person_id", *SCORES)
-    counts = features.select(
-        "person_id", count_365=pl.col("domestic_events_365d").fill_null(0).cast(pl.Int64)
+    # Members and features are both sorted by person_id and hold the same persons: side by side, no join.
+    scores = scorer.score(features)
+    frame = members.hstack(
+        [*(scores[name] for name in SCORES), features["domestic_events_365d"].alias("count_365")]
     )
-    frame = members.join(scores, on="person_id", how="left").join(counts, on="person_id", how="left")
     scored = ~pl.col("out_of_scope_reason").is_in(list(NOT_IN_COHORT)).fill_null(False)
-    frame = frame.with_columns(pl.when(scored).then(pl.col(name)).alias(name) for name in SCORES)
+    frame = frame.with_columns(
+        *(pl.when(scored).then(pl.col(name)).alias(name) for name in SCORES),
+        pl.col("count_365").fill_null(0).cast(pl.Int64),
+    )
     return Scored(t, records.load_id, scorer, _ranked(frame, whole=person_ids is None), features)
 
 
@@ -128,7 +129,7 @@ def shown_figures(scored: Scored) -> pl.DataFrame:
 def _ranked(frame: pl.DataFrame, *, whole: bool) -> pl.DataFrame:
     if not whole:
         nothing = pl.lit(None, dtype=pl.Int64)
-        return frame.sort("person_id").with_columns(rank=nothing, count_rank=nothing)
+        return frame.with_columns(rank=nothing, count_rank=nothing)
     order = frame.filter("in_scope").sort(
         ["expected_harm", "p_serious", "person_id"], descending=[True, True, False], nulls_last=True
     )

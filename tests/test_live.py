@@ -73,7 +73,23 @@ def test_the_cohort_of_a_slice_is_the_persons_own_line(world: Records) -> None:
     assert whole.height > 3
     for person in whole["person_id"]:
         mine = pl.col("person_id") == person
-        assert cohort(live.around([person], T), T).filter(mine).equals(whole.filter(mine), null_equal=True)
+        near = live.around([person], T)
+        assert cohort(near, T).filter(mine).equals(whole.filter(mine), null_equal=True)
+        same(cohort(near, T, [person]), whole.filter(mine))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_few_cohort_lines_equal_the_query(seed: int) -> None:
+    """Read row by row off plain Python, or by the query over everyone: the same lines, linked nominals or not."""
+    world = Records.from_canonical(canonical(towns(2, 300 + 2 * seed)))
+    for records in (world, linked(world)):
+        for days in (0, 90, 400, 2000):
+            t = T - timedelta(days=days)
+            whole = cohort(records, t)
+            everyone = sorted(set(records.table("person")["person_id"]) | set(whole["person_id"]))
+            for start in range(0, len(everyone), 16):
+                some = everyone[start : start + 16]
+                same(cohort(records, t, some), whole.filter(pl.col("person_id").is_in(some)))
 
 
 def linked(world: Records) -> Records:

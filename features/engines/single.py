@@ -12,6 +12,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from threading import local
 from typing import Any
 
 import polars as pl
@@ -41,7 +42,7 @@ def compute(
     if records.table("event").height > SMALL:
         persons = pl.concat([keys[name].rename("person") for name in keys.columns]).unique()
         records = around(records, persons, STEPS)
-    world = Nearby(records, t)
+    world = world_of(records, t)
     by_feature: dict[Feature, list[Column]] = {}
     for column in columns:
         by_feature.setdefault(column.feature, []).append(column)
@@ -57,6 +58,20 @@ def compute(
                 made = quick(suffix, column.window) if quick else cell(world, key, column)
                 values[column.name].append(feature.empty if made is None else made)
     return {name: Cells.of(column) for name, column in values.items()}
+
+
+def world_of(records: Records, t: datetime) -> Nearby:
+    """The world of these very records at T. A thread keeps its last one: whoever asks for a person asks for the
+    cohort line and the history of the same records in turn."""
+    held: tuple[Records, datetime, Nearby] | None = getattr(_LAST, "held", None)
+    if held is not None and held[0] is records and held[1] == t:
+        return held[2]
+    world = Nearby(records, t)
+    _LAST.held = (records, t, world)
+    return world
+
+
+_LAST = local()
 
 
 class Nearby(World):
