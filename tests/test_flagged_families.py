@@ -17,7 +17,7 @@ def test_a_model_takes_no_feature_of_a_flagged_family() -> None:
     catalogue = load_catalogue()
     columns = model_columns(frozenset(), health=True)
     flagged = [f for f in catalogue.features("offender") if catalogue.refused(f)]
-    assert {"wanted_now", "other_drug_crimes", "household_now"} <= {f.name for f in flagged}
+    assert {"other_drug_crimes", "household_now"} <= {f.name for f in flagged}
     for feature in flagged:
         assert "no model may take it" in columns.left_out[feature.name]
         assert not {c.name for c in feature.columns} & set(columns.shapes)
@@ -25,8 +25,8 @@ def test_a_model_takes_no_feature_of_a_flagged_family() -> None:
 
 def test_settings_that_ask_for_a_flagged_feature_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     features = settings.load("logistic")["features"]
-    monkeypatch.setitem(features, "only", ["domestic_events", "wanted_now"])
-    with pytest.raises(InputError, match="wanted_now: family enforcement is flagged proactive"):
+    monkeypatch.setitem(features, "only", ["domestic_events", "other_drug_crimes"])
+    with pytest.raises(InputError, match="other_drug_crimes: family enforcement is flagged proactive"):
         model_columns(frozenset())
     monkeypatch.setitem(features, "only", ["domestic_event"])
     with pytest.raises(InputError, match="no such offender feature"):
@@ -37,8 +37,8 @@ def test_settings_that_ask_for_a_flagged_feature_are_refused(monkeypatch: pytest
 
 def test_columns_chosen_by_hand_are_refused_at_the_fit() -> None:
     columns = model_columns(frozenset())
-    by_hand = replace(columns, shapes={**columns.shapes, "wanted_now": "flag"})
-    with pytest.raises(InputError, match="wanted_now"):
+    by_hand = replace(columns, shapes={**columns.shapes, "household_now": "count"})
+    with pytest.raises(InputError, match="household_now"):
         refuse_flagged(by_hand)
     rows = pl.DataFrame({"person_id": ["a"], "serious": [True], "other": [False], "weight": [1.0]})
     with pytest.raises(InputError, match="household_now"):

@@ -143,9 +143,12 @@ FAULTS: dict[str, tuple[str, str]] = {
         'given = [\n  "event E1 2024-05-20 P>V", "event E2',
         'given = "x"\nas_of = [ "event E2',
     ),
-    "belongs to family enforcement": ("{ grade = 1 }", "{ current = true }"),
+    "belongs to family household": ("{ grade = 1 }", "{ current = true }"),
     "reads health data": ("{ grade = 1 }", '{ code = "SH" }'),
-    "reads wanted_times of family enforcement": ('"domestic_events_{w}"]', '"wanted_times_{w}"]'),
+    "reads other_drug_crimes of family enforcement": (
+        '"domestic_events_{w}"]',
+        '"other_drug_crimes_{w}"]',
+    ),
     "what police set going": ("{ grade = 1 }", '{ source = "police_proactive" }'),
     "flagged proactive: no model may take it": ("flagged", "flagged"),
 }
@@ -154,7 +157,7 @@ ALSO = {
     "kept for something else": [('name = "calls_per_event"', 'name = "serious_within"'), ("[365]\n", "[90]\n"),
                                 ("calls_per_event_365d", "serious_within_90d")],
     "domestic_events_365d: declared twice": [],
-    "belongs to family enforcement": [("call_as_suspect", "wanted")],
+    "belongs to family household": [("call_as_suspect", "household_person")],
     "reads health data": [("call_as_suspect", "marker")],
     "what police set going": [("call_as_suspect", "suspect_event")],
     "flagged proactive: no model may take it": [
