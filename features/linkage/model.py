@@ -23,18 +23,36 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 Level = dict[str, Any]
 
+DATES = (
+    "(l.born is null or r.born is null"
+    " or left(l.born, 4) = left(r.born, 4) or right(l.born, 4) = right(r.born, 4))"
+)
+"""One slip in a birth date leaves the year or the day and month as they were; a date not known says nothing."""
+INITIALS = (
+    "(left(l.first, 2) = left(r.first, 2) or left(l.family, 2) = left(r.family, 2)"
+    " or left(l.given, 2) = left(r.family, 2) or left(l.family, 2) = left(r.given, 2) or l.postcode = r.postcode)"
+)
 BLOCKS = (
-    "l.born = r.born",
+    f"l.born = r.born and {INITIALS}",
     "l.home = r.home",
     "l.names = r.names",
-    "l.family = r.family and l.middle = r.middle",
-    "l.given = r.given and left(l.family, 1) = left(r.family, 1) and l.middle is not null",
-    "l.first = r.first and left(l.born, 6) = left(r.born, 6)",
+    f"l.family = r.family and l.middle = r.middle and ({DATES} or l.postcode = r.postcode)",
+    "l.given = r.given and left(l.family, 1) = left(r.family, 1) and l.middle is not null"
+    f" and ({DATES} or l.postcode = r.postcode)",
+    "l.first = r.first and left(l.born, 6) = left(r.born, 6) and (left(l.family, 2) = left(r.family, 2)"
+    " or l.middle = r.middle or left(l.postcode, -2) = left(r.postcode, -2))",
     "l.family = r.family and left(l.born, 4) = left(r.born, 4) and left(l.first, 1) = left(r.first, 1)",
-    "l.postcode = r.postcode and left(l.family, 1) = left(r.family, 1)",
+    f"l.postcode = r.postcode and left(l.family, 1) = left(r.family, 1) and {DATES}",
 )
-"""Pairs are looked at when any of these holds; ``home`` is an address that is not shared by a crowd."""
-SWAPPED = "(given_l <> given_r and family_l <> family_r and damerau_levenshtein(names_l, names_r) <= 1)"
+"""Pairs are looked at when any of these holds; ``home`` is an address that is not shared by a crowd.
+
+Each is an agreement that a database can look up, and where that alone finds mostly strangers, a second sign besides:
+without it the pairs grow with the square of the force and next to none of what they add comes near a match.
+"""
+SWAPPED = (
+    "(given_l <> given_r and family_l <> family_r and abs(length(names_l) - length(names_r)) <= 1"
+    " and damerau_levenshtein(names_l, names_r) <= 1)"
+)
 ASTRAY = "(replace(given_l, ' ', '') = family_r or family_l = replace(given_r, ' ', ''))"
 NUMBER = "regexp_extract({}, '^[0-9]+')"
 LEARN_ON = ("l.born = r.born", "l.home = r.home and l.first = r.first")
@@ -94,7 +112,7 @@ def comparisons() -> list[dict[str, Any]]:
         _comparison(
             "born",
             _nothing("born_l is null or born_r is null"),
-            _level("born_l = born_r and right(born_l, 4) = '0101'", "the same 1 January"),
+            _level("born_l = born_r and often_l", "the same day, 1 January or one very many have"),
             _level("born_l = born_r", "born on the same day"),
             _level(
                 "born_l <> born_r and left(born_l, 4) = left(born_r, 4)"
@@ -182,7 +200,10 @@ def _expectation_maximisation(linker: Linker, rule: str) -> None:
     for fixed in (False, True):
         try:
             linker.training.estimate_parameters_using_expectation_maximisation(
-                _rule(rule), record_sample_proportion=1.0, fix_probability_two_random_records_match=fixed
+                _rule(rule),
+                max_pairs=float(settings()["learning"]["agreeing_pairs"]),
+                record_sample_proportion=1.0,
+                fix_probability_two_random_records_match=fixed,
             )
         except ValueError:  # a share of 1 has no logarithm
             if fixed:
@@ -263,7 +284,20 @@ def _linker(rows: pl.DataFrame, document: dict[str, Any]) -> Linker:
     api = DuckDBAPI(connection)
     crowd = pl.col("person_id").n_unique().over("address") > int(settings()["limits"]["crowd"])
     rows = rows.select(VARIANT.keys()).drop("known_from").with_columns(home=pl.when(~crowd).then("address"))
+    rows = rows.join(_days(rows), on="born", how="left").with_columns(pl.col("often").fill_null(False))
     return Linker(api.register(rows), document, log_level=logging.ERROR)
+
+
+def _days(rows: pl.DataFrame) -> pl.DataFrame:
+    """born, often: days that say little, being written when the true one is not known (or by a fault of a system).
+
+    1 January, and any day that a crowd of nominals has, many times more than an even share of its year.
+    """
+    limits = settings()["limits"]
+    days = rows.drop_nulls("born").group_by("born").agg(held=pl.col("person_id").n_unique())
+    even = pl.col("held").sum().over(pl.col("born").str.slice(0, 4)) / 365
+    spike = (pl.col("held") > limits["crowd"]) & (pl.col("held") > limits["common_day"] * even)
+    return days.select("born", often=spike | (pl.col("born").str.slice(4) == "0101"))
 
 
 def _rule(condition: str) -> str:
