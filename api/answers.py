@@ -253,6 +253,7 @@ class NetworkAnswer(Answer):
     nodes: list[dict[str, Any]]
     edges: list[dict[str, Any]]
     left_out: int
+    not_shown: int
 
 
 class OtherRecord(Answer):

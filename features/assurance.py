@@ -80,9 +80,30 @@ def tamper(raw: Mapping[str, pl.DataFrame], t: datetime, seed: int) -> Raw:
 
     Rows entered after T are deleted, edited or left; new rows, corrections and withdrawals entered after T are
     added to every table; values filled in later are filled, with a clock after T, where they were still empty at T.
+    Persons first written down after T turn out to have lived, long before T, where others do.
     """
     draw = random.Random(f"tamper/{seed}")
-    return unambiguous({name: _tampered(SPECS[name], frame, t, draw) for name, frame in raw.items()})
+    other = {name: _tampered(SPECS[name], frame, t, draw) for name, frame in raw.items()}
+    return unambiguous(_with_newcomers(other, t))
+
+
+def _with_newcomers(raw: Raw, t: datetime) -> Raw:
+    """A person unknown until after T at every address anybody has, since 300 days before T and without a clock of the
+    row's own: a force learns who lived there with the person."""
+    if not {"person", "residence"} <= raw.keys():
+        return raw
+    lived = [raw[name]["address_id"] for name in ("residence", "person") if "address_id" in raw[name].columns]
+    places = sorted(set(pl.concat(lived).drop_nulls().to_list()))
+    person = [{"person_id": f"N{n}", "recorded_at": t + timedelta(days=600)} for n in range(len(places))]
+    stays = [
+        {"person_id": f"N{n}", "address_id": place, "started_on": t - timedelta(days=300)}
+        for n, place in enumerate(places)
+    ]
+    made = {
+        "person": _frame(SPECS["person"], person, raw["person"].schema),
+        "residence": _frame(SPECS["residence"], stays, raw["residence"].schema),
+    }
+    return {name: pl.concat([frame, made[name]]) if name in made else frame for name, frame in raw.items()}
 
 
 def unambiguous(raw: Mapping[str, pl.DataFrame]) -> Raw:

@@ -266,6 +266,11 @@ def _check_families(catalogue: Catalogue) -> None:
 def _check_columns(catalogue: Catalogue) -> None:
     """Names once only; formulas built on counted columns declared before them, held in the same unit."""
     for subject in SUBJECTS:
+        named: set[str] = set()
+        for feature in catalogue.features(subject):  # a name says what a load lacks, and whom to explain
+            if feature.name in named:
+                raise fault(feature.name, f"declared twice for one {subject}", "Choose another name.")
+            named.add(feature.name)
         seen: dict[str, Column] = {}
         for column in (c for f in catalogue.features(subject) for c in f.columns):
             if column.name in seen:

@@ -5,9 +5,10 @@ them, not about the place, so it is worked out here, where addresses may still b
 
 A person lived at a dwelling during a ``residence``, and while the ``person`` row named it as their address (from the
 moment that row was entered until another took its place). Two people shared it where two such stays overlap. A row
-is known while both stays and the kind of the address are; it ends when the first of them left. Once more persons than
-``most_persons`` (features/data/network.toml) were entered at an address it is a hostel, not a home: from that moment
-it ties nobody, and :func:`crowded` counts it.
+is known while both stays and the kind of the address are, and not before the force had both persons (a stay may come
+with the day it began, years before anybody wrote down who stayed); it ends when the first of them left. Once more
+persons than ``most_persons`` (features/data/network.toml) were entered at an address it is a hostel, not a home: from
+that moment it ties nobody, and :func:`crowded` counts it.
 """
 
 from __future__ import annotations
@@ -68,14 +69,17 @@ def _stays(tables: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         .filter(pl.col("kind") == "dwelling")
         .select("address_id", from_=pl.col("known_from"), to_=pl.col("known_to"))
     )
+    person = tables["person"].group_by("person_id").agg(first=pl.col("known_from").min())
     return (
         pl.concat([lived, _named_address(tables["person"]).select(lived.columns)])
         .join(dwelling, on="address_id")
+        .join(person, on="person_id")  # whoever has no person row is nobody the force has
         .with_columns(
-            known_from=pl.max_horizontal("known_from", "from_"), known_to=pl.min_horizontal("known_to", "to_")
+            known_from=pl.max_horizontal("known_from", "from_", "first"),
+            known_to=pl.min_horizontal("known_to", "to_"),
         )
         .filter(_not_empty("known_from", "known_to"))
-        .drop("from_", "to_")
+        .drop("from_", "to_", "first")
     )
 
 

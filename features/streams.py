@@ -13,7 +13,9 @@ The rules both engines keep
 **Pairs of an event**, suspect by suspect, from the first of these that names anyone: (1) offences naming both this
 suspect and a victim; (2) this suspect's involvements naming a victim; (3) every victim of the event, counted as
 *inferred*. Nobody is paired with themselves. Going suspect by suspect keeps the second of two suspects whose
-offence happens to name no one.
+offence happens to name no one. From an event with more parties (suspects and victims) than ``most_persons``
+(features/data/network.toml) nothing is inferred: it keeps the pairs that rows name, and to everyone in it it stays an
+event of theirs as suspect or victim.
 
 **Harm of an event** for a suspect: the sum over the event's offences known at T that name this suspect, or name no
 suspect at all. Several suspects of one unattributed offence each carry all of it (it is not divided: each is

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from features.graph.settings import load_settings
 from features.harm import load_scheme, price
 from risk.view import View
 from risk.words import plain
@@ -71,7 +72,8 @@ def pairs(view: View, events: pl.DataFrame | None = None) -> pl.DataFrame:
     """Who is suspected of harming whom in which event: event_id, suspect_id, victim_id, inferred; sorted.
 
     Suspect by suspect: the offences naming both, else the suspect's involvements naming a victim, else every victim
-    of the event ("inferred"); nobody is paired with themselves. ``events`` (event_id) narrows the work.
+    of the event ("inferred") unless it is a crowd (more parties than ``most_persons``, features/data/network.toml);
+    nobody is paired with themselves. ``events`` (event_id) narrows the work.
     """
     offence, part = view.whole("offence"), view.whole("involvement")
     if events is not None:
@@ -92,7 +94,10 @@ def pairs(view: View, events: pl.DataFrame | None = None) -> pl.DataFrame:
     ).unique()
     second = told.drop_nulls().join(named.select(two).unique(), on=two, how="anti")
     known = pl.concat([named, second]).with_columns(inferred=pl.lit(False))
-    rest = suspects.join(known.select(two).unique(), on=two, how="anti").join(victims, on="event_id")
+    parties = pl.concat([suspects.rename({"suspect_id": "p"}), victims.rename({"victim_id": "p"})]).unique()
+    crowds = parties.group_by("event_id").len().filter(pl.col("len") > load_settings().most_persons)
+    rest = suspects.join(known.select(two).unique(), on=two, how="anti")
+    rest = rest.join(crowds, on="event_id", how="anti").join(victims, on="event_id")
     return (
         pl.concat([known, rest.select(*two, "victim_id", inferred=pl.lit(True))])
         .filter(pl.col("suspect_id") != pl.col("victim_id"))

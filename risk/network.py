@@ -29,6 +29,7 @@ MOST = 40  # people drawn; the table says how many more there are
 class Network:
     """The ego network of a person. ``harm``: person -> harm days of the domestic crimes they are suspect of.
     ``left_out``: neighbours beyond the most connected ``MOST``. ``since``: the day after which a tie is new, in words.
+    ``not_shown``: people restricted to named users, and those tied to the person through them alone.
     """
 
     person_id: str
@@ -36,6 +37,7 @@ class Network:
     left_out: int
     harm: dict[str, float] = field(default_factory=dict)
     since: str = ""
+    not_shown: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Nodes and edges for a machine, in a fixed order."""
@@ -48,7 +50,13 @@ class Network:
             }
             for node in self.order()
         ]
-        return {"person_id": self.person_id, "nodes": nodes, "edges": self.edges(), "left_out": self.left_out}
+        return {
+            "person_id": self.person_id,
+            "nodes": nodes,
+            "edges": self.edges(),
+            "left_out": self.left_out,
+            "not_shown": self.not_shown,
+        }
 
     def edges(self) -> list[dict[str, Any]]:
         """Every tie: from, to, kind, detail in words, events (count), the first and the last day, new or not."""
@@ -112,6 +120,8 @@ class Network:
             parts.append(f"said to have been harmed by {by}")
         if self.since:
             parts.append(f"{count(sum(e['new'] for e in self.edges()), 'tie')} new since {self.since}")
+        if self.not_shown:
+            parts.append(f"{count(self.not_shown, 'person', 'people')} not shown")
         return "; ".join(parts) + "."
 
     def svg(self, alone: bool = False) -> str:
@@ -137,14 +147,21 @@ def network(view: View, person_id: str, steps: int = 1, since: datetime | None =
         a, b = tie.pop("a"), tie.pop("b")
         new = since is not None and tie["first"] is not None and tie["first"] > since
         graph.add_edge(a, b, **tie, new=new)
+    whole = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    graph.remove_nodes_from(_restricted(view) - {person_id})
     graph = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    hidden = whole.number_of_nodes() - graph.number_of_nodes()
     away = nx.single_source_shortest_path_length(graph.to_undirected(as_view=True), person_id)
     around = sorted((n for n in graph if n != person_id), key=lambda n: (away[n], -graph.degree(n), n))
     graph.remove_nodes_from(around[MOST:])
     kept = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
-    return Network(
-        person_id, kept, len(around[MOST:]), _harm(view, list(kept)), day(since) if since is not None else ""
-    )
+    told = day(since) if since is not None else ""
+    return Network(person_id, kept, len(around[MOST:]), _harm(view, list(kept)), told, hidden)
+
+
+def _restricted(view: View) -> set[str]:
+    """Persons whose records are for named users: no page of theirs can be opened, and no picture shows them."""
+    return set(view.identity("person").filter(pl.col("access") == "named_users")["person_id"].to_list())
 
 
 def _ties(view: View, person: str, steps: int) -> list[dict[str, Any]]:
@@ -200,9 +217,11 @@ def _child_rows(view: View, part: pl.DataFrame) -> pl.DataFrame:
     )
     acting = (
         everything.filter(pl.col("role").is_in(["suspect", "victim"]))
+        .join(there.select("event_id"), on="event_id", how="semi")
         .select("event_id", a="person_id")
         .unique()
     )
+    acting = _few(acting, "event_id", "a")
     stood = there.join(acting, on="event_id").filter(pl.col("child") != pl.col("a"))
     stood = _few(stood, "child", "a")
     first = stood.group_by("child", "a").agg(

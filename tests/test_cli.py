@@ -153,6 +153,8 @@ BAD: list[tuple[list[str], str]] = [
     (["list", "--format", "xml"], "--format"),
     (["publish", "--as-of", "someday"], "'someday' is not a date"),
     (["publish", "--as-of", "2099-01-01"], "in the future"),
+    (["network", "P1", "--as-of", "2099-01-01"], "in the future"),
+    (["features", "--as-of", "2099-01-01", "--subject", "dyad", "--out", "x.parquet"], "in the future"),
     (["publish"], "--as-of"),
     (["score", "--as-of", "2025-06-01", "--out", "no/such/folder/x.parquet"], "no folder"),
     (["features", "--as-of", "2025-06-01", "--subject", "house", "--out", "x.parquet"], "--subject"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from api.cli import run_command
 from features.clocks import canonical
 from features.errors import InputError
 from features.home import Home
@@ -21,7 +22,7 @@ from features.linkage import store
 from features.linkage.fields import FIELDS_OF_EXTRACT, spelt, variants
 from features.linkage.pairs import staircase, two_people
 from features.linkage.review import decide, page, queue, waterfall
-from features.linkage.run import link, uncertain
+from features.linkage.run import STAGES, _Stages, link, uncertain
 from features.nominals import clusters_at
 from features.records import Records
 
@@ -279,6 +280,29 @@ def test_a_decision_needs_two_records_a_name_and_a_reason(home: Home) -> None:
         link(home, threshold=1.5)
 
 
+def test_a_review_has_a_name_and_a_page_that_can_be_written(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for by, out, says in (
+        (" ", tmp_path / "r.html", "--by is empty"),
+        ("A Reviewer", tmp_path / "none" / "r.html", "cannot be written"),
+    ):
+        words = ["link", "review", "--by", by, "--out", str(out), "--home", str(home.path)]
+        assert run_command(words) == 2
+        assert says in capsys.readouterr().err
+        assert not out.exists()
+
+
+def test_progress_names_each_stage_and_moves_on() -> None:
+    told: list[tuple[str, int, int]] = []
+    tell = _Stages(lambda stage, done, of: told.append((stage, done, of)))
+    for stage in ("reading", "learning", "learning", "comparing"):
+        tell(stage)
+    assert told == [
+        ("reading", 0, STAGES), ("learning", 1, STAGES), ("learning, round 2", 1, STAGES), ("comparing", 2, STAGES)
+    ]  # fmt: skip
+
+
 def test_half_a_line_left_by_a_kill_is_passed_over_and_does_not_swallow_the_next(tmp_path: Path) -> None:
     store.decide(tmp_path, ("A", "B"), True, "R", "x")
     with (store.folder(tmp_path) / store.LOG).open("a") as log:
@@ -326,8 +350,6 @@ def test_a_kill_leaves_the_old_run_or_the_new_one(tmp_path: Path, step: int) -> 
 
 
 def test_the_commands_answer_as_written(force: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    from api.cli import run_command
-
     at = ["--home", str(home.path)]
     assert run_command(["link", "--json", *at]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is False

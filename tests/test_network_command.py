@@ -9,6 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import networkx as nx
+import polars as pl
 import pytest
 
 from api.cli import run_command
@@ -42,6 +43,26 @@ def test_ties_in_words_a_picture_and_a_look(
     assert told["person_id"] == "P1"
     assert {edge["kind"] for edge in told["edges"]} <= set(KINDS)
     assert told["nodes"][0]["self"]
+
+
+def test_whoever_is_for_named_users_is_in_nobodys_picture(
+    small_home_maker: Callable[..., Path],
+    small_extract_tables: dict[str, pl.DataFrame],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    person = small_extract_tables["person"]
+    kept = pl.when(pl.col("person_id") == "V1").then(pl.lit("named_users"))
+    old = pl.col("access") if "access" in person.columns else pl.lit(None, dtype=pl.String)
+    home = small_home_maker(model=False, person=person.with_columns(access=kept.otherwise(old)))
+    assert run_command(["network", "P1", *AS_OF, "--steps", "2", "--home", str(home)]) == 0
+    said = capsys.readouterr().out
+    assert "V1" not in said
+    assert "not shown" in said
+    assert run_command(["network", "P1", *AS_OF, "--json", "--home", str(home)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["not_shown"] == 1
+    assert "V1" not in json.dumps(told)
+    assert all("V1" not in look["persons"] for look in looks(home))  # type: ignore[operator]
 
 
 @pytest.mark.parametrize(

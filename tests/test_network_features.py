@@ -15,7 +15,7 @@ from features.clocks import canonical
 from features.engines.facts_network import by_subject_and_time
 from features.examples import records_of
 from features.graph.settings import load_settings
-from features.histories import histories, left_out
+from features.histories import histories, left_out, subjects_at
 from features.home import Home
 from features.records import Records
 
@@ -103,6 +103,42 @@ def test_a_group_too_large_ties_nobody_and_one_person_fewer_ties_all(engine: str
     assert row(fewer, "offender", ("P",), engine, "ties_ever") == (most - 1,)
 
 
+@BOTH
+def test_nobody_is_inferred_to_be_whose_victim_in_a_crowd_but_named_pairs_stand(engine: str) -> None:
+    most = load_settings().most_persons
+    crowd = [
+        "event E1 2024-05-20 P>V",
+        "role E1 Q suspect",
+        *(f"role E1 X{n} victim" for n in range(most - 2)),
+    ]
+    asked = ("distinct_victims_ever", "domestic_events_ever")
+    assert row(crowd, "offender", ("Q",), engine, *asked) == (0, 1), "one party too many; the event stays Q's"
+    assert row(crowd, "offender", ("P",), engine, *asked) == (1, 1), "V is named"
+    assert row(crowd, "victim", ("V",), engine, "distinct_suspects_ever") == (1,)
+    assert row(crowd, "victim", ("X0",), engine, "distinct_suspects_ever") == (0,)
+    assert row(crowd[:-1], "offender", ("Q",), engine, *asked) == (most - 2, 1)
+    assert row(crowd[:-1], "victim", ("X0",), engine, "distinct_suspects_ever") == (1,)
+
+
+def test_a_crowd_of_suspects_victims_and_children_costs_no_square() -> None:
+    people = [f"Q{n:04d}" for n in range(6_000)]
+    roles = [("suspect", "victim", "child")[n % 3] for n in range(6_000)]
+    frames = {
+        "person": pl.DataFrame({"person_id": people}),
+        "event": pl.DataFrame(
+            {"event_id": ["E"], "kind": ["crime"], "domestic": ["Y"], "occurred_at": [T - timedelta(days=3)]}
+        ),
+        "involvement": pl.DataFrame({"event_id": "E", "person_id": people, "role": roles}),
+    }
+    records = Records.from_canonical(canonical(frames))
+    assert subjects_at(records, "dyad", T).is_empty()
+    one = pl.DataFrame({"person_id": ["Q0000"]})
+    columns = ["domestic_events_ever", "distinct_victims_ever", "ties_ever"]
+    for engine in ("fast", "single", "reference"):
+        found = histories(records, "offender", T, subjects=one, columns=columns, engine=engine)
+        assert found.rows() == [("Q0000", 1, 0, 0)], engine
+
+
 def test_ten_thousand_in_one_event_are_answered_at_once() -> None:
     people = [f"X{n:05d}" for n in range(10_000)]
     involvement = pl.DataFrame({"event_id": "E1", "person_id": people, "role": "victim"})
@@ -115,10 +151,10 @@ def test_ten_thousand_in_one_event_are_answered_at_once() -> None:
     records = Records.from_canonical(canonical(frames))
     columns = ["distinct_victims_ever", "new_victims_90d", "ties_ever", "within_two_steps_ever"]
     found = histories(records, "offender", T, columns=columns)
-    assert found.rows() == [("P", 10_000, 10_000, 0, 0)]
+    assert found.rows() == [("P", 0, 0, 0, 0)], "nobody says whose victims they are"
     victims = histories(records, "victim", T, columns=["new_suspects_90d", "victim_ties_ever"])
     assert victims.height == 10_000
-    assert victims["new_suspects_90d"].unique().to_list() == [1]
+    assert victims["new_suspects_90d"].unique().to_list() == [0]
     assert victims["victim_ties_ever"].unique().to_list() == [0]
 
 

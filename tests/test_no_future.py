@@ -90,6 +90,38 @@ def test_the_tampering_is_real() -> None:
     assert all(unmoved(full, seed, "fast") for seed in (1, 2, 3))
 
 
+def test_a_person_first_written_down_after_t_was_at_nobodys_address_before() -> None:
+    """A stay without a clock of its own is known with the person who stayed, not on the day it began."""
+    lived, after = T - timedelta(days=300), T + timedelta(days=30)
+    raw = random_extract({}, 1, T)
+    rows = {
+        "person": [{"person_id": "P0"}, {"person_id": "P1", "recorded_at": after}],
+        "address": [{"address_id": "A0", "kind": "dwelling"}],
+        "residence": [{"person_id": p, "address_id": "A0", "started_on": lived} for p in ("P0", "P1")],
+        "event": [{"event_id": "E0", "kind": "crime", "domestic": "Y", "occurred_at": lived}],
+        "involvement": [{"event_id": "E0", "person_id": "P0", "role": "suspect"}],
+    }
+    for name, some in rows.items():
+        raw[name] = pl.concat(
+            [raw[name], pl.DataFrame(some, schema_overrides=raw[name].schema)], how="diagonal"
+        )
+    keys = pl.DataFrame({"person_id": ["P0"]})
+
+    def company(given: dict[str, pl.DataFrame], t: datetime) -> list[object]:
+        both = [
+            histories(store(given), "offender", t, keys, columns=["household_now"], engine=engine).item(0, 1)
+            for engine in ("fast", "reference")
+        ]
+        assert both[0] == both[1]
+        return both[:1]
+
+    assert (company(raw, T), company(raw, after)) == ([0], [1])
+    other = tamper(raw, T, 1)
+    assert company(other, T) == [0]
+    newcomers = other["residence"].filter(pl.col("person_id") == "N0", pl.col("started_on") < T)
+    assert newcomers["address_id"].to_list() == ["A0"], "the tampering tries just this"
+
+
 def test_a_value_filled_in_later_is_blank_until_its_clock() -> None:
     raw = {
         "custody": pl.DataFrame(

@@ -76,8 +76,10 @@ def features(
 def _histories(as_of: str, subject: Subject, out: Path, engine: Engine) -> None:
     from features.histories import histories
     from risk.looks import record_look
+    from risk.score import refuse_future
 
     t, place = moment(as_of), home_folder()
+    refuse_future(t)
     frame = histories(place.require().records(), subject.value, t, engine=engine.value)
     keys = [c for c in ("person_id", "suspect_id", "victim_id") if c in frame.columns]
     persons = sorted({person for key in keys for person in frame[key].to_list()})

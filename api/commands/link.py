@@ -56,14 +56,22 @@ def review(
 ) -> None:
     """Write a page of the uncertain pairs, each comparison drawn. It names people: the look is written down."""
     take(home, json)
+    from features.errors import InputError
     from features.linkage.review import page, queue
     from risk.looks import record_look
 
+    if not by.strip():
+        raise InputError("--by is empty.", where="link review", cure="Say who looks: a name, written down.")
     here = home_folder()
     pairs = queue(here, top)
     persons = sorted({person for one in pairs for person in one.persons})
-    record_look(here.path, "link review", by=by, persons=persons, detail=out.name)
-    out.write_text(page(here, pairs), encoding="utf-8")
+    record_look(here.path, "link review", by=by.strip(), persons=persons, detail=out.name)
+    try:
+        out.write_text(page(here, pairs), encoding="utf-8")
+    except OSError as problem:
+        raise InputError(
+            f"The page cannot be written: {problem.strerror}.", where=str(out), cure="Choose another --out."
+        ) from problem
     found = {"pairs": len(pairs), "persons": len(persons), "file": str(out)}
     say(
         found,
@@ -94,8 +102,8 @@ def _bar(stage: str, done: int, of: int) -> None:
     """A bar by stage on a terminal; a line a stage elsewhere; nothing beside machine output."""
     if OPTIONS.json:
         return
-    drawn = f"[{'#' * (4 * done)}{'.' * (4 * (of - done))}] {done} of {of}  {stage}"
+    drawn = f"[{'#' * (2 * done)}{'.' * (2 * (of - done))}] {done} of {of}  {stage}"
     if sys.stderr.isatty():
-        typer.echo(f"\r{drawn:<78}" + ("\n" if done == of else ""), nl=False, err=True)
+        typer.echo(f"\r{drawn:<79}" + ("\n" if done == of else ""), nl=False, err=True)
     else:
         typer.echo(drawn, err=True)

@@ -34,9 +34,11 @@ def network(
     from risk.looks import record_look
     from risk.network import network as around
     from risk.person import require_open
+    from risk.score import refuse_future
     from risk.view import View
 
     t = moment(as_of)
+    refuse_future(t)
     before = moment(since) if since else None
     if before is not None and before >= t:
         raise InputError(
@@ -70,5 +72,8 @@ def network(
         typer.echo(
             f"  {net.left_out} more people are not shown: the most connected {len(net.order()) - 1} are."
         )
+    if net.not_shown:
+        people = "1 person is" if net.not_shown == 1 else f"{net.not_shown} people are"
+        typer.echo(f"  {people} not shown: restricted to named users, or tied only through them.")
     if out is not None:
         say({"picture": str(out)}, f"Picture: {out}")

@@ -15,6 +15,7 @@ import polars as pl
 
 from features.asof import as_of
 from features.engines import facts_network
+from features.graph.settings import load_settings
 from features.harm import load_scheme, price
 from features.records import Records
 from features.streams import (
@@ -102,7 +103,8 @@ class Events:
 
     @cached_property
     def pairs(self) -> pl.DataFrame:
-        """(e, suspect, victim, inferred), each once: suspect by suspect, from the first source naming anyone."""
+        """(e, suspect, victim, inferred), each once: suspect by suspect, from the first source naming anyone; a crowd
+        names nobody."""
         two = ["e", "suspect"]
         others = pl.col("suspect") != pl.col("victim")  # false where either is not named
         by_offence = self.offence.select("e", suspect="suspect_id", victim="victim_id").filter(others)
@@ -110,6 +112,7 @@ class Events:
         by_role = told.select("e", suspect="person_id", victim="victim_id").filter(others)
         named = pl.concat([by_offence, by_role.join(by_offence, on=two, how="anti")]).unique()
         rest = self.suspects.rename({"person": "suspect"}).join(named, on=two, how="anti")
+        rest = rest.join(self._crowds(rest.select("e").unique()), on="e", how="anti")
         everyone = rest.join(self.victims.rename({"person": "victim"}), on="e").filter(others)
         return pl.concat(
             [
@@ -117,6 +120,11 @@ class Events:
                 everyone.select("e", "suspect", "victim", inferred=pl.lit(True)),
             ]
         )
+
+    def _crowds(self, events: pl.DataFrame) -> pl.DataFrame:
+        """Those of ``events`` (e) with more parties than can be said to have met."""
+        parties = pl.concat([self.suspects, self.victims]).join(events, on="e", how="semi").unique()
+        return parties.group_by("e").len().filter(pl.col("len") > load_settings().most_persons).select("e")
 
     def facts(self, keys: pl.DataFrame, fields: Iterable[str]) -> pl.DataFrame:
         """Event facts: one row a row of ``keys`` (subject, e, and suspect and/or victim), with the fields asked."""

@@ -17,6 +17,7 @@ from features.catalogue import Column, Condition
 from features.engines.formulas import Cells
 from features.engines.reference_network import STREAMS_HERE, Relations
 from features.engines.reference_rows import RowFacts
+from features.graph.settings import load_settings
 from features.harm import load_scheme, price
 from features.nominals import PERSON_COLUMNS, clusters_at
 from features.records import Records
@@ -164,7 +165,7 @@ class World(RowFacts):
                 if row.get(clock) is None or row[clock] > t:
                     cut[column] = None
             cut["at"] = own if own is not None else row["known_from"]
-            for column in cut.keys() & PERSON_COLUMNS:
+            for column in cut.keys() & PERSON_COLUMNS if self.who else ():
                 cut[column] = self.who.get(cut[column], cut[column])
             yield cut
 
@@ -212,18 +213,25 @@ class World(RowFacts):
         return self._victims[e]
 
     def accused_by(self, event: Row, suspect: str) -> tuple[frozenset[str], bool]:
-        """Whom the suspect is paired with, and whether that is inferred: the first source that names anyone else."""
+        """Whom the suspect is paired with, and whether that is inferred: the first source that names anyone else. A
+        crowd names nobody."""
         e = event["event_id"]
         by_offence, by_role = self._named_in(e)
         for inferred, victims in (
             (False, by_offence.get(suspect, frozenset())),
             (False, by_role.get(suspect, frozenset())),
-            (True, self.victims_of(event)),
+            (True, frozenset() if self.crowded(event) else self.victims_of(event)),
         ):
             others = victims - {suspect} if suspect in victims else victims
             if others:
                 return others, inferred
         return frozenset(), True
+
+    def crowded(self, event: Row) -> bool:
+        """Whether an event has more parties than can be said to have met."""
+        suspects, victims = self.suspects_of(event), self.victims_of(event)
+        most = load_settings().most_persons
+        return max(len(suspects), len(victims)) > most or len(suspects | victims) > most
 
     def _named_in(self, e: str) -> tuple[dict[str, frozenset[str]], dict[str, frozenset[str]]]:
         """Suspect -> the victims that the event's offences, and its involvements, name together with them."""
@@ -255,7 +263,9 @@ class World(RowFacts):
             others, inferred = self.accused_by(event, person)
             yield from ((person, victim, inferred) for victim in others)
         if person in self.victims_of(event):
-            for suspect in suspects:
+            # in a crowd only those are in a pair whom a row names in one
+            by_offence, by_role = self._named_in(event["event_id"])
+            for suspect in by_offence.keys() | by_role.keys() if self.crowded(event) else suspects:
                 others, inferred = self.accused_by(event, suspect)
                 if person in others:
                     yield suspect, person, inferred
@@ -345,8 +355,9 @@ class World(RowFacts):
             "charged": any(row["outcome_code"] in CHARGED for row in offences),
             "not_supported": any(row["outcome_code"] in NOT_SUPPORTED for row in offences),
         }
+        found = {tag for row in offences for tag in row["tags"] or ()}
         for name, tags in TAG_FIELDS.items():
-            fact[name] = any(tag in (row["tags"] or ()) for row in offences for tag in tags)
+            fact[name] = not found.isdisjoint(tags)
         fact["strangulation"] = fact["strangulation"] or event["strangulation"] is True
         fact["weapon"] = fact["weapon"] or event["weapon"] in WEAPONS
         return fact

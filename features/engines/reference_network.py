@@ -40,6 +40,7 @@ class Known(Protocol):
     def known(self, table: str) -> list[Row]: ...
     def suspects_of(self, event: Row) -> frozenset[str]: ...
     def victims_of(self, event: Row) -> frozenset[str]: ...
+    def crowded(self, event: Row) -> bool: ...
     def pairs_with(self, event: Row, person: str) -> Iterator[tuple[str, str, bool]]: ...
     def events_with(self, person: str) -> Iterable[Row]: ...
 
@@ -227,8 +228,9 @@ class Relations:
 
     def parties(self, event: Row) -> frozenset[str]:
         """Suspects and victims of an event; nobody where there are too many for it to tie them."""
-        found = self.world.suspects_of(event) | self.world.victims_of(event)
-        return found if len(found) <= self.settings.most_persons else frozenset()
+        if self.world.crowded(event):
+            return frozenset()
+        return self.world.suspects_of(event) | self.world.victims_of(event)
 
     @cached_property
     def _events_of_child(self) -> dict[str, list[Row]]:

@@ -22,7 +22,8 @@ from features.linkage.pairs import staircase, two_people
 from features.nominals import PAIRS, clusters_at
 
 Progress = Callable[[str, int, int], None]
-STAGES = 5
+STAGES = 7
+"""Reading, three of learning, comparing, what is kept apart, writing."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +80,18 @@ def link(
         if threshold is not None and threshold != run["threshold"]:
             store.set_threshold(home.path, load.load_id, threshold)
         return _told(home, changed=False)
-    tell = progress or (lambda what, done, of: None)
-    tell("reading names and addresses", 0, STAGES)
+    tell = _Stages(progress)
+    tell("reading names and addresses")
     tables = dict(open_identity(load)) | {"involvement": records.table("involvement")}
     ways, cut_off = variants(tables)
-    tell("learning the weights", 1, STAGES)
-    model = learn(ways, lambda what: tell(what, 1, STAGES))
-    tell("comparing pairs", 2, STAGES)
+    model = learn(ways, tell)
+    tell("comparing pairs")
     steps = staircase(scored(ways, model, settings()["learning"]["keep_from"]), ways)
-    tell("what the force itself keeps apart", 3, STAGES)
+    tell("what the force itself keeps apart")
     pairs = steps.select(PAIRS.keys())
     person = records.table("person").group_by("person_id").agg(pl.col("known_from").min()).sort("person_id")
     frames = {"pairs": pairs, "apart": two_people(records, pairs), "persons": person, "shown": _best(steps)}
-    tell("writing", 4, STAGES)
+    tell("writing")
     threshold = float(settings()["threshold"]["same_person"] if threshold is None else threshold)
     document = {
         "load_id": load.load_id,
@@ -110,8 +110,23 @@ def link(
     digest.update(json.dumps([document["load_id"], base, document["settings"]]).encode())
     document["run_id"] = f"k-{digest.hexdigest()[:12]}"
     store.write_run(home.path, load.load_id, frames, document)
-    tell("done", STAGES, STAGES)
+    tell("done")
     return _told(home, changed=True)
+
+
+class _Stages:
+    """Says each stage as it begins, with how many are done; a stage told again is a further round of the same."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.progress, self.stage, self.done, self.round = progress, "", -1, 1
+
+    def __call__(self, stage: str) -> None:
+        again = stage == self.stage
+        self.round = self.round + 1 if again else 1
+        self.done += 0 if again else 1
+        self.stage = stage
+        if self.progress is not None:
+            self.progress(f"{stage}, round {self.round}" if again else stage, self.done, STAGES)
 
 
 def uncertain(home: Home, load_id: str) -> pl.DataFrame:
