@@ -79,6 +79,7 @@ class Nearby(World):
 
     def __init__(self, records: Records, t: datetime) -> None:
         self._facts: dict[tuple[str, str | None, str | None], Row] = {}
+        self._paired: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
         super().__init__(records, t)
 
     def source(self, table: str) -> Iterable[Row]:
@@ -101,6 +102,13 @@ class Nearby(World):
             yield from super()._pair_events(stream, key)
         finally:
             self.events = everything
+
+    def pairs_with(self, event: Row, person: str) -> Iterator[tuple[str, str, bool]]:
+        """As the reference's, worked out once: streams and the neighbours of neighbours ask again."""
+        asked = (event["event_id"], person)
+        if asked not in self._paired:
+            self._paired[asked] = list(super().pairs_with(event, person))
+        return iter(self._paired[asked])
 
     def _event_fact(self, event: Row, suspect: str | None, victim: str | None) -> Row:
         asked = (event["event_id"], suspect, victim)
