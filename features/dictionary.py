@@ -85,7 +85,8 @@ A feature counts *facts*. {rules}
 _RULES = """The suspects of an event are the persons in that role and those its offences name; its victims
 likewise. The pairs of an event are taken suspect by suspect from the first of these that names anyone: its offences,
 its involvements, every victim of the event (unless the event is a crowd, docs/network.md: it names nobody). An
-offence that names no suspect counts in full for each suspect, one that names a suspect for that suspect alone; several victims do not multiply a suspect's harm."""
+offence that names no suspect counts in full for each suspect, one that names a suspect for that suspect alone;
+several victims do not multiply a suspect's harm."""
 
 
 def render(catalogue: Catalogue) -> str:

@@ -53,6 +53,7 @@ class Relations:
         self.settings = load_settings()
         self._neighbours: dict[str, dict[str, Moment]] = {}
         self._acts: dict[str, Row] = {}
+        self._told: dict[str, list[tuple[str, str, str]]] = {}
         self._dyads: dict[tuple[str, str], dict[str, list[Moment]]] = {}
         self._by_person: dict[str, dict[str, list[Row]]] = {}
 
@@ -176,12 +177,20 @@ class Relations:
             if row["kind"] in PARTNERS_EVER:
                 yield self.other("relationship", row, person), row["kind"], row["at"], row["ended_on"]
         for event in self.world.events_with(person):
-            for row in self.world.roles[event["event_id"]]:
-                two = (row["person_id"], row["victim_id"])
-                told = row["role"] == "suspect" and row["relationship_to_victim"] in PARTNERS_EVER
-                if told and person in two and two[0] != two[1] and None not in two:
-                    other = two[1] if two[0] == person else two[0]
-                    yield other, row["relationship_to_victim"], event["at"], None
+            for a, b, kind in self._told_partners(event["event_id"]):
+                if person in (a, b):
+                    yield (b if a == person else a), kind, event["at"], None
+
+    def _told_partners(self, e: str) -> list[tuple[str, str, str]]:
+        """(suspect, victim, kind) of the event's involvements that name two people as (ex-)partners."""
+        if e not in self._told:
+            self._told[e] = [
+                (row["person_id"], row["victim_id"], row["relationship_to_victim"])
+                for row in self.world.roles[e]
+                if row["role"] == "suspect" and row["relationship_to_victim"] in PARTNERS_EVER
+                if None not in (row["person_id"], row["victim_id"]) and row["person_id"] != row["victim_id"]
+            ]
+        return self._told[e]
 
     def _partner(self, person: str) -> Iterator[Row]:
         named: dict[str, list[tuple[str, Moment, Moment | None]]] = {}
