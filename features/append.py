@@ -14,16 +14,17 @@ import json
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from features import disk, segments
+from features import disk, segments, waiting
+from features.append_report import AppendReport
 from features.before import Before
-from features.clocks import AMBIGUOUS, CORRECTION, NEW, REPEAT, first_known, known_from
+from features.clocks import AMBIGUOUS, CORRECTION, NEW, REPEAT, WITHDRAWAL, first_known, known_from
 from features.errors import InputError
 from features.files import LINE, MANIFEST, RawExtract, raw_table, read_extract
 from features.front import Count, Door, Keys
@@ -43,59 +44,9 @@ from features.stores import (
 
 NEEDS_INGEST = "needs a full ingest: "
 CLASHES = "differs from a row already there with the same key and clock"
+FATES = {"new": NEW, "corrections": CORRECTION, "withdrawals": WITHDRAWAL, "repeats": REPEAT}
 POINTED_AT = ("address", "custody", "bail", "order", "event", "person")
 """Tables that rows of others point to; a load that lacks one never judged those pointers."""
-
-
-@dataclass(frozen=True)
-class AppendReport:
-    """``changed`` is False when nothing of it was new. ``counts``: table -> rows read and what became of them;
-    ``faults``: what is at fault, as ``check`` says it; ``returning``: rows in quarantine that point to something that
-    has now come, and return at the next full ingest; ``seconds``: how long it took."""
-
-    load_id: str
-    segment: int | None
-    changed: bool
-    counts: dict[str, Count]
-    faults: list[dict[str, Any]]
-    returning: int
-    seconds: float
-
-    @property
-    def exit_code(self) -> int:
-        """2 when a row was quarantined, else 0."""
-        return 2 if any(count.quarantined for count in self.counts.values()) else 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for --json."""
-        return {
-            "load_id": self.load_id,
-            "segment": self.segment,
-            "changed": self.changed,
-            "tables": {name: asdict(count) for name, count in self.counts.items()},
-            "faults": self.faults,
-            "returning": self.returning,
-            "seconds": round(self.seconds, 3),
-            "exit_code": self.exit_code,
-        }
-
-    def render(self) -> str:
-        """The report as text for a terminal."""
-        done = "Added to" if self.changed else "Nothing new for"
-        lines = [f"{done} load {self.load_id} in {self.seconds:.2f} s."]
-        for name, count in self.counts.items():
-            said = {k: v for k, v in asdict(count).items() if v and k != "read"}
-            lines.append(f"  {name}: {count.read} read, " + ", ".join(f"{v} {k}" for k, v in said.items()))
-        for fault in self.faults:
-            what = "row quarantined" if fault["quarantined"] else "cell left blank"
-            lines.append(
-                f"  {fault['table']} line {fault['line']}, {fault['column']}: {fault['reason']} ({what})"
-            )
-        if self.returning:
-            lines.append(
-                f"{self.returning} rows in quarantine point to what has now come: ingest the extract anew."
-            )
-        return "\n".join(lines)
 
 
 def append_folder(folder: Path, home: Home) -> AppendReport:
@@ -105,6 +56,8 @@ def append_folder(folder: Path, home: Home) -> AppendReport:
     :func:`append` does; the load then stands as it was.
     """
     raw = read_extract(folder, whole=False)
+    if not raw.tables:
+        raise _nothing(str(folder))
     load = home.require()
     if (folder / MANIFEST).exists() and raw.nature != load.nature:
         raise InputError(
@@ -125,12 +78,46 @@ def append(home: Home, tables: Mapping[str, pl.DataFrame | list[dict[str, Any]]]
     unknown = sorted(set(tables) - set(SPECS))
     if unknown:
         raise InputError(f"No such table: {', '.join(unknown)}.", cure=f"Tables are {', '.join(SPECS)}.")
-    frames = {
-        name: rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(rows, infer_schema_length=None)
-        for name, rows in tables.items()
-    }
+    frames = {name: _frame(name, rows) for name, rows in tables.items()}
+    if not frames:
+        raise _nothing("the tables given")
     raw = {name: raw_table(name, frame) for name, frame in frames.items() if frame.height}
     return _append(home, RawExtract(Path(), home.require().nature, "", raw, ()))
+
+
+def _frame(name: str, rows: object) -> pl.DataFrame:
+    if isinstance(rows, pl.DataFrame):
+        return rows
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(
+            f"Table {name} holds no rows but {type(rows).__name__}.",
+            where=f"table {name}",
+            cure="Give a frame, or a list with one dictionary a row.",
+        )
+    return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _nothing(where: str) -> InputError:
+    return InputError(
+        "There is no table to add.", where=where, cure=f"Give rows of at least one of {', '.join(SPECS)}."
+    )
+
+
+def _judged(raw: RawExtract, before: Before) -> tuple[_MoreDoor, int]:
+    """The rows judged, with those that had waited for them; and how many are still waiting in vain."""
+    left_out: set[str] = set()
+    while True:  # each round leaves at least one more of finitely many rows out
+        before.lift({})
+        back = waiting.coming_back(before, raw, left_out)
+        before.lift(waiting.lifted(before, back))
+        door = _MoreDoor(waiting.tables_with(raw, back), before, back)
+        for name in parents_first():
+            if name in door.raw.tables:
+                door.table(SPECS[name], door.raw.tables[name])
+        vain = waiting.failed(door, back)
+        if not vain:
+            return door, len(left_out)
+        left_out |= vain
 
 
 def _append(home: Home, raw: RawExtract) -> AppendReport:
@@ -140,23 +127,23 @@ def _append(home: Home, raw: RawExtract) -> AppendReport:
             load = home.require()
             before = Before(load.path, load.manifest)
             digest = _digest(raw)
-            door = _MoreDoor(raw, before)
             known = any(segment.digest == digest for segment in before.appended.segments)
-            if not known:
-                for name in parents_first():
-                    if name in raw.tables:
-                        door.table(SPECS[name], raw.tables[name])
-            number = None if known else _write(home, load.load_id, digest, door)
+            door, vain = (_MoreDoor(raw, before, {}), 0) if known else _judged(raw, before)
+            number = None if known else _write(home, load.load_id, digest, door, raw)
     except OSError as problem:
         raise InputError(
             f"The home folder cannot be written: {problem.strerror or problem}.",
             where=str(problem.filename or home.path),
             cure="Check its rights and the space left; the load stands as it was.",
         ) from problem
-    counts = {name: door.counts[name] for name in SPECS if name in door.counts}
+    counts = {name: door.counts[name] for name in SPECS if name in door.counts and name in raw.tables}
     if known:
         counts = {n: Count(read=t.frame.height, repeats=t.frame.height) for n, t in raw.tables.items()}
-    faults = pl.concat(door.faults).select("table", "line", "column", "value", "reason", "quarantined")
+    faults = (
+        pl.concat(door.faults)
+        .filter(pl.col("line") < waiting.FIRST)
+        .select("table", "line", "column", "value", "reason", "quarantined")
+    )
     changed = number is not None
     return AppendReport(
         load.load_id,
@@ -164,8 +151,13 @@ def _append(home: Home, raw: RawExtract) -> AppendReport:
         changed,
         counts,
         faults.to_dicts(),
-        before.returning(door.kept) if changed else 0,
+        vain,
         time.perf_counter() - begun,
+        sum(frame[LINE].n_unique() for frame in door.back.values()),
+        {
+            "columns": sorted(f"{n}.{c}" for n, table in raw.tables.items() for c in table.unknown_columns),
+            "files": list(raw.unknown_files),
+        },
     )
 
 
@@ -181,9 +173,11 @@ def _digest(raw: RawExtract) -> str:
 class _MoreDoor(Door):
     """The front door for rows whose parents, and earlier versions, may be in the load."""
 
-    def __init__(self, raw: RawExtract, before: Before) -> None:
+    def __init__(self, raw: RawExtract, before: Before, back: Mapping[str, pl.DataFrame]) -> None:
         super().__init__(raw)
         self.before = before
+        self.back = back
+        self.repeats: dict[str, pl.Series] = {}
         self.kept: dict[str, pl.DataFrame] = {}
         absent = [name for name in raw.tables if name in before.missing and name in POINTED_AT]
         if absent:
@@ -192,20 +186,29 @@ class _MoreDoor(Door):
                 where=f"table {absent[0]}",
                 cure="Ingest a whole extract that has the table.",
             )
-        for table, columns in _referenced(raw).items():
+        for table, columns in _referenced(raw, back).items():
             if table not in before.missing:
                 self.keys[table] = {
                     column: Keys(before.there(table, column, values), before.held(table, column, values))
                     for column, values in columns.items()
                 }
         events = self.keys.get("event", {}).get("event_id")
-        own = raw.tables["event"].frame["event_id"].cast(pl.String) if "event" in raw.tables else None
-        asked = [s for s in (events.kept if events else None, own) if s is not None]
+        given = raw.tables["event"].frame if "event" in raw.tables else None
+        own = given["event_id"].cast(pl.String) if given is not None and "event_id" in given.columns else None
+        returned = back["event"]["event_id"] if "event" in back else None
+        asked = [s.rename("") for s in (events.kept if events else None, own, returned) if s is not None]
         self.old_events = before.versions(
             SPECS["event"],
             pl.concat(asked).drop_nulls().unique() if asked else pl.Series([], dtype=pl.String),
         )
         self.event_known = _known(self.old_events)
+
+    def more(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows given, and those that had waited for what comes with them."""
+        if spec.name not in self.back:
+            return rows
+        again = waiting.rows_of(spec, self.back[spec.name])
+        return pl.concat([rows, again.select(rows.columns)])
 
     def refused(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
         """Rows that one ingest of everything would take in, and an append cannot."""
@@ -304,16 +307,24 @@ class _MoreDoor(Door):
     ) -> None:
         before = dict(self.keys.get(spec.name, {}))
         super()._note(spec, raw, rows, standing, *rest)
+        fresh = pl.col(LINE) < waiting.FIRST
+        tally = dict(standing.filter(fresh).group_by("fate").len().iter_rows())
+        mine = {field: tally.get(fate, 0) for field, fate in FATES.items()}
+        read = rows.filter(fresh).height
+        self.counts[spec.name] = Count(read=read, **mine, quarantined=read - sum(mine.values()))
+        self.repeats[spec.name] = standing.filter(pl.col("fate") == REPEAT)[LINE]
         self.noted(spec, standing.filter(pl.col("fate") != AMBIGUOUS), before)
 
 
-def _referenced(raw: RawExtract) -> dict[str, dict[str, pl.Series]]:
+def _referenced(raw: RawExtract, back: Mapping[str, pl.DataFrame]) -> dict[str, dict[str, pl.Series]]:
     """Table -> its key column -> the values that rows point to."""
     found: dict[str, dict[str, list[pl.Series]]] = {}
     for name, table in raw.tables.items():
         for column, (parent, target) in SPECS[name].parents.items():
             cells = table.frame[column] if column in table.frame.columns else pl.Series([], dtype=pl.String)
             found.setdefault(parent, {}).setdefault(target, []).append(cells.cast(pl.String).rename("value"))
+            if name in back:
+                found[parent][target].append(back[name][column].rename("value"))
     return {
         parent: {target: pl.concat(values).drop_nulls().unique() for target, values in columns.items()}
         for parent, columns in found.items()
@@ -355,7 +366,7 @@ def _matching(rows: pl.DataFrame, old: pl.DataFrame, columns: list[str]) -> pl.D
 # --- writing the segment ------------------------------------------------------------------------------------
 
 
-def _write(home: Home, load_id: str, digest: str, door: _MoreDoor) -> int | None:
+def _write(home: Home, load_id: str, digest: str, door: _MoreDoor, raw: RawExtract) -> int | None:
     """Split what was let in and write it; its number, or None when there is nothing to write."""
     quarantine = {"faults": pl.concat(door.faults), "rows": pl.concat(door.quarantine)}
     if not any(rows.height for rows in door.kept.values()) and quarantine["rows"].is_empty():
@@ -379,6 +390,7 @@ def _write(home: Home, load_id: str, digest: str, door: _MoreDoor) -> int | None
         "restricted": pl.DataFrame({"person_id": restricted}),
         segments.HOUSEHOLDS_OF: pl.DataFrame({"person_id": anew}),
         "withdrawn": pl.concat(door.withdrawn),
+        **{waiting.PREFIX + name: rows for name, rows in door.waiting.items()},
     }
     stores = {
         "records": records,
@@ -387,6 +399,7 @@ def _write(home: Home, load_id: str, digest: str, door: _MoreDoor) -> int | None
         "ends": ends,
         "front": front,
         "quarantine": quarantine,
+        "lifted": before.lifted,
     }
     folder = segments.folder_of(before.path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -405,7 +418,7 @@ def _write(home: Home, load_id: str, digest: str, door: _MoreDoor) -> int | None
         "digest": digest,
         "appended_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "tables": {name: asdict(count) for name, count in door.counts.items()},
-        "columns": {name: sorted(table.columns) for name, table in door.raw.tables.items()},
+        "columns": {name: sorted(table.columns) for name, table in raw.tables.items()},
         "files": files,
     }
     disk.write_text(making / segments.MANIFEST, json.dumps(manifest, indent=1) + "\n")

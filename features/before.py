@@ -15,7 +15,7 @@ import polars as pl
 from features import segments
 from features.clocks import NOT_BEFORE_EVENT
 from features.errors import InputError
-from features.front import PARENT_MISSING, PARENT_QUARANTINED, key_text
+from features.front import key_text
 from features.schema import SPECS, TableSpec
 from features.segments import AT
 from features.stores import RECORD_TABLES, SPAN, empty_rows
@@ -32,6 +32,7 @@ class Before:
         self.appended = segments.read(load_path, segments.STORES)
         self.missing = self.appended.missing(frozenset(manifest["missing"]))
         self._known: dict[tuple[str, tuple[str, ...]], pl.DataFrame] = {}
+        self.lifted: Mapping[str, pl.DataFrame] = {}
         try:
             self._restricted = pl.read_parquet(load_path / "front" / "restricted.parquet")["person_id"]
             self._withdrawn = pl.read_parquet(load_path / "front" / "withdrawn.parquet")
@@ -46,6 +47,23 @@ class Before:
     def restricted(self) -> pl.Series:
         """person_id of everyone restricted by law."""
         return pl.concat([self._restricted, self.appended.restricted]).unique().sort()
+
+    def lift(self, lifted: Mapping[str, pl.DataFrame]) -> None:
+        """Take no notice of some versions from now on (table -> key columns and stretch): they are being replaced."""
+        self.lifted = lifted
+        self._known = {}
+
+    def folder(self, number: int) -> Path:
+        """Where a segment is."""
+        return segments.folder_of(self.path) / f"{number:06d}"
+
+    def hanging_on(self, table: str, key: str, values: pl.Series) -> pl.Series:
+        """Those of ``values`` (keys of an arrest or bail) that rows of the load point to."""
+        found = [pl.Series("value", [], dtype=pl.String)]
+        for name, spec in SPECS.items() if values.len() else ():
+            if name in RECORD_TABLES and spec.parents.get(key, ("", ""))[0] == table:
+                found.append(self._rows("records", name, key, values)[key].rename("value"))
+        return pl.concat(found).unique()
 
     # -- rows ------------------------------------------------------------------------------------------------
 
@@ -94,11 +112,13 @@ class Before:
         """Rows of a stored table, what segments added and ended included, where a column is one of ``values``."""
         among = pl.col(column).is_in(values.drop_nulls().cast(pl.String).unique().implode())
         frame = pl.scan_parquet(self.path / store / f"{table}.parquet").filter(among).collect()
+        spec = segments.spec_behind(table)
+        assert spec is not None
+        frame = self.appended.lifted(spec, frame)
         added = self.appended.rows(store, table)
         if added is not None:
             frame = pl.concat([frame, added.filter(among).select(frame.columns)])
-        spec = segments.spec_behind(table)
-        assert spec is not None
+        frame = segments.taken_out(spec, frame, self.lifted.get(spec.name))
         frame = segments.ended(spec, frame, self.appended.ends(spec.name))
         return (
             segments.without(table, frame, self.appended.restricted)
@@ -110,8 +130,9 @@ class Before:
         """A whole table of the identity store with ``new`` rows (``kept``: the rows and withdrawals they came from)."""
         spec = SPECS[table]
         frame = pl.read_parquet(self.path / "identity" / f"{table}.parquet")
-        parts = [frame, self.appended.rows("identity", table), new]
+        parts = [self.appended.lifted(spec, frame), self.appended.rows("identity", table)]
         rows = pl.concat([part.select(frame.columns) for part in parts if part is not None])
+        rows = pl.concat([segments.taken_out(spec, rows, self.lifted.get(table)), new.select(frame.columns)])
         drawn = [self.appended.ends(table)]
         if kept is not None:
             drawn.append(kept.select(*spec.key, pl.col("known_from").alias(AT)))
@@ -174,22 +195,6 @@ class Before:
         ]
         files = [folder / "quarantine" / "rows.parquet" for folder in folders]
         return pl.concat([pl.read_parquet(file) for file in files if file.exists()])
-
-    def returning(self, kept: Mapping[str, pl.DataFrame]) -> int:
-        """Rows in quarantine that wait for something that has now come."""
-        waiting = self._quarantined.filter(pl.col("reason").is_in([PARENT_MISSING, PARENT_QUARANTINED]))
-        come = 0
-        for table, frame in kept.items():
-            points = [
-                (pl.col("table") == name) & (pl.col("column") == column)
-                for name, spec in SPECS.items()
-                for column, (parent, _) in spec.parents.items()
-                if parent == table
-            ]
-            if points and frame.height:
-                keys = frame[SPECS[table].key[0]].unique().implode()
-                come += waiting.filter(pl.any_horizontal(points) & pl.col("value").is_in(keys)).height
-        return come
 
     def withdrawals(self, spec: TableSpec, old: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
         """Moments at which records were withdrawn, key columns and known_from: those kept with the load and with

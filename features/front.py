@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from features import waiting
 from features.cells import FAULTS, MISSING, read_cells
 from features.clocks import (
     AMBIGUOUS,
@@ -93,6 +94,7 @@ class Examined:
     later_without_clock: dict[str, int] = field(default_factory=dict)
     without_clock: dict[str, int] = field(default_factory=dict)
     withdrawn: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=WITHDRAWN))
+    waiting: dict[str, pl.DataFrame] = field(default_factory=dict)
 
 
 @dataclass
@@ -120,6 +122,7 @@ class Door:
         self.clockless: dict[str, int] = {}
         self.autumn = self.spring = 0
         self.withdrawn = [pl.DataFrame(schema=WITHDRAWN)]
+        self.waiting: dict[str, pl.DataFrame] = {}
         self.quarantined_offences = SPECS["offence"].empty()
 
     def table(self, spec: TableSpec, raw: RawTable) -> None:
@@ -127,13 +130,13 @@ class Door:
         cells = read_cells(spec, raw.frame)
         self.autumn += cells.autumn_hour
         self.spring += cells.spring_gap
-        rows = cells.frame.with_columns(pl.col("withdrawn").fill_null(False))
+        rows = self.more(spec, cells.frame).with_columns(pl.col("withdrawn").fill_null(False))
         faults = pl.concat([_ragged(raw), _forgive_withdrawn(spec, rows, cells.faults)])
         faults = faults.with_columns(quarantined=_stops(spec))
         rows = _blank(spec, rows, faults)
-        pointers = self._pointers(spec, rows)
+        pointers, whole = self._pointers(spec, rows), rows
         rows = _blank(spec, rows, pointers)
-        faults = pl.concat([faults, pointers])
+        otherwise, faults = faults.filter("quarantined"), pl.concat([faults, pointers])
         faults = pl.concat(
             [
                 faults,
@@ -150,7 +153,18 @@ class Door:
         faults = pl.concat([faults, _ambiguous(spec, clash)]).sort("line", "quarantined", "column")
         stopped = _lines(faults.filter("quarantined"))
 
+        if pointers.height:
+            kept = standing.filter(pl.col("fate") != AMBIGUOUS)
+            astray = pointers.filter(
+                pl.col("line").is_in(kept[LINE].implode())
+                | (pl.col("quarantined") & ~pl.col("line").is_in(_lines(otherwise).implode()))
+            )
+            self.waiting[spec.name] = waiting.noted(spec, whole, astray, kept)
         self._note(spec, raw, rows, standing, faults, stopped)
+
+    def more(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows to judge; an append adds those that have waited."""
+        return rows
 
     def refused(self, spec: TableSpec, rows: pl.DataFrame) -> pl.DataFrame:
         """Faults of rows that are well formed and yet cannot be let in; an extract has none."""
@@ -202,7 +216,7 @@ class Door:
         out = rows.filter(pl.col(LINE).is_in(stopped.implode()))
         tally = dict(kept.group_by("fate").len().iter_rows())
         self.counts[name] = Count(
-            read=raw.frame.height,
+            read=rows.height,
             new=tally.get(NEW, 0),
             corrections=tally.get(CORRECTION, 0),
             withdrawals=tally.get(WITHDRAWAL, 0),
@@ -276,6 +290,7 @@ def examine(folder: Path) -> Examined:
         later_without_clock=door.later,
         without_clock=door.clockless,
         withdrawn=pl.concat(door.withdrawn),
+        waiting=door.waiting,
     )
 
 

@@ -28,6 +28,7 @@ from features.harm import load_scheme
 from features.home import Home, Load
 from features.schema import SCHEMA_VERSION
 from features.stores import Stores, restricted_persons, split
+from features.waiting import PREFIX
 
 NEEDED = {"front/withdrawn.parquet", "front/restricted.parquet", "records/household.parquet"}
 """Files that loads of earlier versions lack; ingested again, such a load is written anew."""
@@ -136,6 +137,7 @@ def _write_load(home: Home, load_id: str, found: Examined, report: CheckReport) 
     quarantine = {"faults": found.faults, "rows": found.quarantine}
     restricted = pl.DataFrame({"person_id": restricted_persons(found.tables["person"])})
     front = {"withdrawn": found.withdrawn, "restricted": restricted}  # what rows added later must know of
+    front |= {PREFIX + name: rows for name, rows in found.waiting.items()}
     for store, tables in (
         ("records", stores.records),
         ("identity", stores.identity),

@@ -227,6 +227,9 @@ class Live:
             if ends is not None and ends.height:
                 tables[name] = _patched(tables[name], ends, spec.key, household)
                 self._added[name] = _patched(self._added[name], ends, spec.key, household)
+            if (lifted := segment.lifted.get(name)) is not None:
+                tables[name] = _lifted(tables[name], segments.places(spec, tables[name], lifted))
+                self._added[name] = segments.taken_out(spec, self._added[name], lifted)
             rows = segment.added.get(("records", name))
             if rows is not None:
                 rows = _with_price(name, rows).select(tables[name].columns)
@@ -337,6 +340,14 @@ def _with_price(name: str, frame: pl.DataFrame) -> pl.DataFrame:
     if name not in PRICED or "tags" in frame.columns:
         return frame
     return price(frame, load_scheme()).drop(_UNUSED_PRICES, strict=False)
+
+
+def _lifted(frame: pl.DataFrame, rows: pl.Series) -> pl.DataFrame:
+    """Versions taken out: they end as they begin and are never seen again (rows of the index keep their places)."""
+    if rows.is_empty():
+        return frame
+    known_to = frame["known_to"].clone()
+    return frame.with_columns(known_to=known_to.scatter(rows, frame["known_from"][rows]))
 
 
 def _patched(frame: pl.DataFrame, ends: pl.DataFrame, key: tuple[str, ...], by_person: bool) -> pl.DataFrame:

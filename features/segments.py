@@ -27,6 +27,8 @@ MANIFEST = "segment.json"
 STORES = ("records", "identity", "audit")
 AT = "boundary"
 """Column of a table of boundaries, beside the key of the record."""
+LIFTED_FROM, LIFTED_TO = "lifted_from", "lifted_to"
+"""The stretch in which pieces of a version began that a segment takes out (``features.waiting``)."""
 HOUSEHOLDS_OF = "households_of"
 """Persons whose households a segment says anew."""
 
@@ -35,7 +37,8 @@ HOUSEHOLDS_OF = "households_of"
 class Segment:
     """One append. ``added``: (store, table) -> rows; ``ends``: contract table -> key columns and :data:`AT`;
     ``restricted``: persons restricted since; ``households_of``: persons whose households are said anew; ``withdrawn``:
-    withdrawals, as a load keeps them."""
+    withdrawals, as a load keeps them; ``lifted``: contract table -> versions of earlier segments, or of the load, that
+    it takes out because it brings them whole."""
 
     number: int
     digest: str
@@ -45,6 +48,7 @@ class Segment:
     restricted: pl.Series = field(repr=False)
     households_of: pl.Series = field(repr=False)
     withdrawn: pl.DataFrame = field(repr=False)
+    lifted: Mapping[str, pl.DataFrame] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -66,8 +70,21 @@ class Appended:
 
     def rows(self, store: str, table: str) -> pl.DataFrame | None:
         """Rows added to a table, or None."""
-        found = [s.added[store, table] for s in self.segments if (store, table) in s.added]
-        return pl.concat(found) if found else None
+        found: pl.DataFrame | None = None
+        spec = spec_behind(table)
+        for segment in self.segments:
+            if found is not None and spec is not None:
+                found = taken_out(spec, found, segment.lifted.get(spec.name))
+            mine = segment.added.get((store, table))
+            if mine is not None:
+                found = mine if found is None else pl.concat([found, mine])
+        return found
+
+    def lifted(self, spec: TableSpec, frame: pl.DataFrame) -> pl.DataFrame:
+        """A table of the load itself without the versions that segments take out."""
+        for segment in self.segments:
+            frame = taken_out(spec, frame, segment.lifted.get(spec.name))
+        return frame
 
     def ends(self, table: str) -> pl.DataFrame | None:
         """Boundaries of a contract table's records, or None."""
@@ -93,6 +110,7 @@ class Appended:
         spec = spec_behind(name)
         if spec is None or name in DERIVED:
             return frame
+        frame = self.lifted(spec, frame)
         added, ends = self.rows(store, name), self.ends(spec.name)
         if added is None and ends is None:
             return frame
@@ -143,6 +161,23 @@ def ended(spec: TableSpec, frame: pl.DataFrame, ends: pl.DataFrame | None) -> pl
         .with_columns(known_to=pl.min_horizontal("known_to", AT))
         .drop("_row", AT)
     )
+
+
+def taken_out(spec: TableSpec, frame: pl.DataFrame, spans: pl.DataFrame | None) -> pl.DataFrame:
+    """A stored table without the versions that began in some stretches (key columns, lifted_from, lifted_to)."""
+    if spans is None or spans.is_empty() or frame.is_empty():
+        return frame
+    return frame.filter(~pl.int_range(pl.len()).is_in(places(spec, frame, spans).implode()))
+
+
+def places(spec: TableSpec, frame: pl.DataFrame, spans: pl.DataFrame) -> pl.Series:
+    """Row numbers of the versions that began in some stretches."""
+    key = list(spec.key)
+    met = frame.select(*key, "known_from").with_row_index("_row").join(spans, on=key, nulls_equal=True)
+    inside = (pl.col("known_from") >= pl.col(LIFTED_FROM)) & (
+        pl.col(LIFTED_TO).is_null() | (pl.col("known_from") < pl.col(LIFTED_TO))
+    )
+    return met.filter(inside)["_row"].unique().cast(pl.Int64)
 
 
 def lacking(missing: frozenset[str], columns: Mapping[str, list[str]]) -> frozenset[str]:
@@ -207,7 +242,7 @@ def read(load_path: Path, stores: tuple[str, ...] = ("records",), after: int = 0
 
 
 def _read_segment(folder: Path, number: int, stores: tuple[str, ...]) -> Segment:
-    wanted = (*stores, "ends", "front")
+    wanted = (*stores, "ends", "front", "lifted")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         names = [name for name in manifest["files"] if name.split("/")[0] in wanted]
@@ -233,4 +268,5 @@ def _read_segment(folder: Path, number: int, stores: tuple[str, ...]) -> Segment
         front["restricted"]["person_id"] if "restricted" in front else persons,
         front[HOUSEHOLDS_OF]["person_id"] if HOUSEHOLDS_OF in front else persons,
         front["withdrawn"] if "withdrawn" in front else pl.DataFrame(),
+        of("lifted"),
     )
