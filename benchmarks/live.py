@@ -118,6 +118,7 @@ def run(home: Home, doc: Mapping[str, Any] | None, persons: int, seconds: float)
     print(f"row of {score(load, doc, asked[0], t).features.width} columns and score, {len(found)} persons: "
           f"{spread(found)} (bar p99 {BAR_P99:g})")  # fmt: skip
     print(f"  the busiest 20: {spread(found[:20])}")
+    print(f"  the others, drawn at random: {spread(found[20:])}")
 
     draw, done, begun, cpu = random.Random(2), 0, time.perf_counter(), time.process_time()
     while (spent := time.perf_counter() - begun) < seconds:

@@ -30,7 +30,7 @@ QUICK = settings(
     ],  # rows come from a seed: shrinking them costs minutes and says little
     suppress_health_check=[HealthCheck.too_slow],
 )
-LONG = settings(QUICK, max_examples=250, derandomize=False)
+LONG = settings(QUICK, max_examples=100, derandomize=False)
 ROWS = st.fixed_dictionaries(
     {
         table: st.integers(0, 40) if table in ("event", "involvement", "offence") else st.integers(0, 12)

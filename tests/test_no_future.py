@@ -28,7 +28,7 @@ QUICK = settings(
     ],  # rows come from a seed: shrinking them costs minutes and says little
     suppress_health_check=[HealthCheck.too_slow],
 )
-LONG = settings(QUICK, max_examples=200, derandomize=False)
+LONG = settings(QUICK, max_examples=80, derandomize=False)
 ROWS = st.fixed_dictionaries(
     {
         table: st.integers(0, 30) if table in ("event", "involvement", "offence") else st.integers(0, 10)

@@ -44,7 +44,8 @@ def features(
     subject: Annotated[Subject | None, typer.Option("--subject", help="Whose histories.")] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Parquet file to write.")] = None,
     engine: Annotated[
-        Engine, typer.Option("--engine", help="fast, the slow and obvious reference, or spark (docs/national.md).")
+        Engine,
+        typer.Option("--engine", help="fast, the slow and obvious reference, or spark (docs/national.md)."),
     ] = Engine.fast,
     home: HomeOption = None,
     json: JsonOption = False,
