@@ -94,9 +94,7 @@ def test_a_restricted_person_stands_for_nobody(small_home_maker: Any) -> None:
     assert set(clusters_at(load.records().links, NOW)["person_id"]) == {"P1", "P2"}
     head = clusters_at(load.records().links, NOW)["cluster_id"][0]
     other = {"P1": "P2", "P2": "P1"}[head]
-    append(
-        home, {"person": [{"person_id": head, "no_processing": True, "recorded_at": "2025-05-31T00:00Z"}]}
-    )
+    append(home, {"person": [{"person_id": head, "no_processing": True, "recorded_at": "2025-05-31T00:00Z"}]})
     assert load.refresh()
     links = load.records().links
     assert links is not None
@@ -125,9 +123,7 @@ def test_a_suspect_and_his_victim_are_two_people_from_the_moment_it_is_known(sma
     assert clusters_at(load.records().links, later).height == 2, "a reviewer says otherwise"
     append(home, {"event": [EVENT | {"withdrawn": True, "recorded_at": "2025-05-31T00:00Z"}]})
     load.refresh()
-    assert clusters_at(load.records().links, later).equals(
-        clusters_at(home.require().records().links, later)
-    )
+    assert clusters_at(load.records().links, later).equals(clusters_at(home.require().records().links, later))
 
 
 def test_an_event_withdrawn_in_full_keeps_nobody_apart(small_home_maker: Any, tmp_path: Path) -> None:
