@@ -2,6 +2,7 @@
 
     python -m benchmarks.linkage FORCE             # a folder with extract/ and truth/ (doorstep simulate FORCE ...)
     python -m benchmarks.linkage FORCE --copies 9  # also so many forces' nominals at once, for time and memory
+    python -m benchmarks.linkage FORCE --first 350000  # only: its nominals first known, time, memory and curve
 
 Prints, for every threshold, precision, recall and F1 of pairs after clustering, and the bars at the one threshold of
 ``features/data/linkage.toml``. ``--data DIR`` holds er/febrl_dataset1.parquet and er/rldata500.parquet; without them
@@ -176,8 +177,24 @@ def large(home: Home, copies: int) -> None:
                 ),
             )
         )
-    many = pl.concat(rows)
-    began = time.perf_counter()
+    timed(pl.concat(rows))
+
+
+def first(home: Home, number: int, truth: pl.DataFrame) -> None:
+    """Time, memory and curve of so many nominals of a force, those first known; nothing is written."""
+    load = home.require()
+    tables = dict(open_identity(load)) | {"involvement": load.records().table("involvement")}
+    known = tables["person"].group_by("person_id").agg(pl.col("known_from").min())
+    kept = known.sort("known_from", "person_id").head(number).select("person_id")
+    for name in ("person", "alias", "residence", "involvement"):
+        tables[name] = tables[name].join(kept, on="person_id", how="semi")
+    ways, _ = variants(tables)
+    curve("simulated force", ways, timed(ways), truth.join(kept, on="person_id", how="semi"))
+
+
+def timed(many: pl.DataFrame) -> pl.DataFrame:
+    """Learn, compare and cluster; print seconds by the clock and of the processor, and peak memory; returns pairs."""
+    busy, began = time.process_time(), time.perf_counter()
     model = learn(many)
     learnt = time.perf_counter()
     pairs = staircase(scored(many, model, settings()["learning"]["keep_from"]), many)
@@ -185,11 +202,14 @@ def large(home: Home, copies: int) -> None:
     links = Links(pairs.select(PAIRS.keys()), float(settings()["threshold"]["same_person"]))
     found = clusters_at(links, EVER).height
     ended = time.perf_counter()
+    busy = time.process_time() - busy
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2
     print(
         f"\n{many['person_id'].n_unique():,} nominals known in {many.height:,} ways: learn {learnt - began:.0f} s, "
-        f"compare {done - learnt:.0f} s, clusters {ended - done:.1f} s ({found:,} records joined), {memory:.1f} GB"
+        f"compare {done - learnt:.0f} s, clusters {ended - done:.1f} s ({found:,} records joined): "
+        f"{ended - began:.0f} s in all, {busy:.0f} s of processor, {memory:.1f} GB at the peak"
     )
+    return pairs.select(PAIRS.keys())
 
 
 def main() -> None:
@@ -200,7 +220,16 @@ def main() -> None:
     asked.add_argument("--as-of", default="2025-06-01")
     asked.add_argument("--home", type=Path, help="a home that holds the force already, linked or not")
     asked.add_argument("--copies", type=int, default=0)
+    asked.add_argument("--first", type=int, default=0)
     args = asked.parse_args()
+    truth = pl.read_parquet(args.force / "truth" / "clusters.parquet").rename({"true_person": "entity"})
+    if args.first:
+        with tempfile.TemporaryDirectory() as place:
+            home = Home(args.home or Path(place) / "home")
+            if args.home is None:
+                ingest(args.force / "extract", home)
+            first(home, args.first, truth)
+        return
     bars: list[tuple[str, float, float]] = []
     for name, read, least in (("febrl_dataset1", febrl, 0.99), ("rldata500", rldata, 0.95)):
         if not (args.data / "er" / f"{name}.parquet").is_file():
@@ -215,7 +244,6 @@ def main() -> None:
         run = link(home)
         print(f"\ndoorstep link: {time.perf_counter() - began:.0f} s\n{run.render()}")
         load = home.require()
-        truth = pl.read_parquet(args.force / "truth" / "clusters.parquet").rename({"true_person": "entity"})
         person = load.records().table("person")
         truth = truth.join(person.select("person_id").unique(), on="person_id")
         ways = store.table(home.path, load.load_id, "persons")

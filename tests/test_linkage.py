@@ -20,6 +20,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.linkage import store
 from features.linkage.fields import FIELDS_OF_EXTRACT, spelt, variants
+from features.linkage.model import _days
 from features.linkage.pairs import staircase, two_people
 from features.linkage.review import decide, page, queue, waterfall
 from features.linkage.run import STAGES, _Stages, link, uncertain
@@ -120,7 +121,7 @@ def fake_scores(rows: list[tuple[str, str, float]]) -> pl.DataFrame:
     return pl.DataFrame(
         [
             {"unique_id_l": a, "unique_id_r": b, "person_id_l": a[0], "person_id_r": b[0], "match_probability": p,
-             "match_weight": 1.0, "mw_given": 0.5}
+             "match_weight": 1.0, "mw_given": 0.5, "mw_family": 0.5}
             for a, b, p in rows
         ]
     )  # fmt: skip
@@ -157,6 +158,33 @@ def test_twins_are_left_to_a_person() -> None:
     )
     found = staircase(fake_scores([("A#0", "B#0", 0.99), ("A#0", "C#0", 0.99)]), ways)
     assert dict(found.select("person_id_b", "probability").iter_rows()) == {"B": 0.5, "C": 0.99}
+
+
+def test_one_home_and_one_birthday_do_not_make_one_person_of_two_names() -> None:
+    ways = known(
+        {"A#0": T, "B#0": T, "C#0": T, "D#0": T},
+        first=["susan", "ruby", "susan", "suzan"],
+        family=["graham", "popescu", "hall", "hall"],
+        born=["20060424"] * 4,
+        sex=["F"] * 4,
+    )
+    scores = fake_scores([("A#0", "B#0", 0.97), ("A#0", "C#0", 0.98), ("A#0", "D#0", 0.99)])
+    told = dict(
+        staircase(scores.with_columns(mw_family=-2.6), ways).select("person_id_b", "probability").iter_rows()
+    )
+    assert told == {"B": 0.5, "C": 0.98, "D": 0.99}
+    near = dict(
+        staircase(scores.with_columns(mw_family=6.0), ways).select("person_id_b", "probability").iter_rows()
+    )
+    assert near == {"B": 0.97, "C": 0.98, "D": 0.99}
+
+
+def test_a_day_that_a_crowd_has_says_little() -> None:
+    days = [f"1990{month:02}{day:02}" for month in range(1, 13) for day in range(1, 29)]
+    born = days + ["19900704"] * 40 + ["19910101"]
+    rows = pl.DataFrame({"person_id": [f"P{n}" for n in range(len(born))], "born": born})
+    found = dict(_days(rows).iter_rows())
+    assert [day for day, often in sorted(found.items()) if often] == ["19900704", "19910101"]
 
 
 def test_suspect_and_victim_of_one_event_are_two_people() -> None:

@@ -9,8 +9,9 @@ from features.records import Records
 from features.schema import UTC_TIME
 
 BOTH = ("person_id_a", "person_id_b")
-UNSURE_TWIN = 0.5
-"""No more than this for two first names on one birth date, family name and sex, all recorded: twins are two people."""
+UNSURE = 0.5
+"""No more than this for two first names on one birth date, family name and sex, all recorded (twins are two people),
+and for two records that share neither first nor family name: those who share a home, and a birthday, are met."""
 
 
 def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
@@ -42,29 +43,26 @@ def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
 
 
 def _guarded(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.Series:
-    """The probability of each scored pair, held down where it may be of twins."""
+    """The probability of each scored pair, held down where it may be of twins or of two who live together."""
     told = variants.select("unique_id", "first", "given", "family", "born", "roots", "sex")
     both = (
-        scored.select("unique_id_l", "unique_id_r", "match_probability")
+        scored.select("unique_id_l", "unique_id_r", "match_probability", "mw_family")
         .join(told, left_on="unique_id_l", right_on="unique_id", how="left", maintain_order="left")
         .join(
             told, left_on="unique_id_r", right_on="unique_id", how="left", maintain_order="left", suffix="_r"
         )
     )
-    other_name = (
-        (pl.col("first") != pl.col("first_r"))
-        & (pl.col("first").str.slice(0, 2) != pl.col("first_r").str.slice(0, 2))
-        & (pl.col("roots").list.set_intersection("roots_r").list.len() == 0)
-        & (pl.col("first").str.len_chars() >= 3)
-        & (pl.col("first_r").str.len_chars() >= 3)
-    )
-    twins = other_name & pl.all_horizontal(
+    shorter = pl.col("roots").list.set_intersection("roots_r").list.len() > 0
+    unlike = pl.col("first").str.slice(0, 2) != pl.col("first_r").str.slice(0, 2)  # else it may be a slip
+    long = (pl.col("first").str.len_chars() >= 3) & (pl.col("first_r").str.len_chars() >= 3)
+    twins = (unlike & ~shorter & long) & pl.all_horizontal(
         pl.col(field) == pl.col(f"{field}_r") for field in ("family", "born", "sex")
     )
-    held = pl.min_horizontal("match_probability", pl.lit(UNSURE_TWIN))
-    return both.select(probability=pl.when(twins.fill_null(False)).then(held).otherwise("match_probability"))[
-        "probability"
-    ]
+    # a short form is shared by several names; a family name that is near, or in another place, weighs above 0
+    nameless = (pl.col("first") != pl.col("first_r")) & (unlike | shorter) & long & (pl.col("mw_family") < 0)
+    held = pl.min_horizontal("match_probability", pl.lit(UNSURE))
+    guarded = pl.when(twins.fill_null(False) | nameless.fill_null(False)).then(held)
+    return both.select(probability=guarded.otherwise("match_probability"))["probability"]
 
 
 def two_people(records: Records, candidates: pl.DataFrame) -> pl.DataFrame:
