@@ -251,8 +251,9 @@ class _MoreDoor(Door):
 
     def _hangs_apart(self, spec: TableSpec, rows: pl.DataFrame) -> pl.Expr:
         """Does a row hang on something that police set going?"""
-        events = self.old_events.filter("set_apart")["event_id"]
-        hangs = pl.col("event_id").is_in(events.implode()).fill_null(False)
+        old = self.old_events.filter("set_apart")["event_id"]
+        came = self.tables.get("event", empty_rows("event")).filter(pl.col("source") == PROACTIVE)["event_id"]
+        hangs = pl.col("event_id").is_in(pl.concat([old, came]).implode()).fill_null(False)
         if "custody_id" in spec.dtypes and spec.name != "custody":
             custody = self.before.set_apart("custody", rows["custody_id"])["custody_id"]
             hangs |= pl.col("custody_id").is_in(custody.implode()).fill_null(False)
@@ -383,7 +384,7 @@ def _write(home: Home, load_id: str, digest: str, door: _MoreDoor, raw: RawExtra
     restricted = _newly_restricted(door)
     everyone = pl.concat([before.restricted, restricted])
     free = {name: without_restricted(name, frame, everyone) for name, frame in new.items()}
-    records, identity, audit = _apart(door, free)
+    records, identity, audit = _apart(door, free, ends)
     anew, shared = _households(door, free, restricted)
     records["household"] = shared
     front = {
@@ -436,7 +437,9 @@ def _newly_restricted(door: _MoreDoor) -> pl.Series:
     return restricted_persons(both).rename("person_id")
 
 
-def _apart(door: _MoreDoor, free: dict[str, pl.DataFrame]) -> tuple[dict[str, pl.DataFrame], ...]:
+def _apart(
+    door: _MoreDoor, free: dict[str, pl.DataFrame], ends: dict[str, pl.DataFrame]
+) -> tuple[dict[str, pl.DataFrame], ...]:
     clocks = ("event_id", "source", "known_from")
     events = pl.concat([door.old_events.select(clocks), free["event"].select(clocks)]).sort(
         "event_id", "known_from"
@@ -444,7 +447,8 @@ def _apart(door: _MoreDoor, free: dict[str, pl.DataFrame]) -> tuple[dict[str, pl
     set_apart = {}
     for name, key in CHAIN.items():
         named = [frame[key] for frame in free.values() if key in frame.columns]
-        set_apart[name] = door.before.set_apart(name, pl.concat(named).drop_nulls().unique())
+        rows = door.before.set_apart(name, pl.concat(named).drop_nulls().unique())
+        set_apart[name] = segments.ended(SPECS[name], rows, ends.get(name))
     return apart(free, proactive_spans(events), set_apart)
 
 

@@ -47,7 +47,7 @@ def households(tables: Mapping[str, pl.DataFrame], persons: pl.Series | None = N
     if persons is not None:
         named = pl.any_horizontal(pl.col(c).is_in(persons.implode()) for c in ("person_id_a", "person_id_b"))
         rows = rows.filter(named)
-    return rows.sort(*SPEC.key, *SPAN, nulls_last=True)
+    return rows.sort(*SPEC.key, *SPAN, "ended_on", nulls_last=True)
 
 
 def crowded(tables: Mapping[str, pl.DataFrame]) -> int:

@@ -130,7 +130,7 @@ class Appended:
             named = pl.any_horizontal(pl.col(c).is_in(anew.implode()) for c in ("person_id_a", "person_id_b"))
             said = segment.added.get(("records", "household"), frame.clear())
             frame = pl.concat([frame.filter(~named), said.select(frame.columns)])
-        return frame.sort(*spec.key, "known_from", "known_to", nulls_last=True)
+        return frame.sort(*spec.key, "known_from", "known_to", "ended_on", nulls_last=True)
 
 
 def together(digests: Iterable[str]) -> str:
