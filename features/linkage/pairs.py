@@ -11,7 +11,7 @@ from features.schema import UTC_TIME
 BOTH = ("person_id_a", "person_id_b")
 UNSURE = 0.5
 """No more than this for two first names on one birth date, family name and sex, all recorded (twins are two people),
-and for two records that share neither first nor family name: those who share a home, and a birthday, are met."""
+and for two records that share neither first nor family name nor birth date: they may only live together."""
 
 
 def staircase(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
@@ -59,7 +59,9 @@ def _guarded(scored: pl.DataFrame, variants: pl.DataFrame) -> pl.Series:
         pl.col(field) == pl.col(f"{field}_r") for field in ("family", "born", "sex")
     )
     # a short form is shared by several names; a family name that is near, or in another place, weighs above 0
-    nameless = (pl.col("first") != pl.col("first_r")) & (unlike | shorter) & long & (pl.col("mw_family") < 0)
+    other_day = (pl.col("born") != pl.col("born_r")).fill_null(True)  # or a day not known
+    nameless = (unlike | shorter) & (pl.col("first") != pl.col("first_r")) & long & (pl.col("mw_family") < 0)
+    nameless &= other_day
     held = pl.min_horizontal("match_probability", pl.lit(UNSURE))
     guarded = pl.when(twins.fill_null(False) | nameless.fill_null(False)).then(held)
     return both.select(probability=guarded.otherwise("match_probability"))["probability"]
