@@ -326,7 +326,7 @@ def test_a_restricted_person_is_gone_from_everything_of_everyone(home: Home) -> 
 def test_who_shares_an_address_follows(home: Home) -> None:
     def shared() -> list[tuple[Any, ...]]:
         table = home.require().records().table("household").filter(pl.col("known_to").is_null())
-        return table.select("person_id_a", "person_id_b").unique().sort("person_id_a").rows()
+        return table.select("person_id_a", "person_id_b").unique().sort("person_id_a", "person_id_b").rows()
 
     assert shared() == [("B", "C")]
     append(home, {"residence": [{"person_id": "A", "address_id": "H2", "started_on": "2024-03-01T00:00Z"}]})
