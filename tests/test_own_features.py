@@ -90,7 +90,7 @@ FAULTS: dict[str, tuple[str, str]] = {
     "a flag is true or false": ('text = "calls for', 'proactive = "yes"\ntext = "calls for'),
     "family 'cals' is none of .*did you mean calls": ('family = "calls"', 'family = "cals"'),
     "small letters": ('name = "emergency_calls"', 'name = "Emergency calls"'),
-    "domestic_events_365d: declared twice": ("emergency_calls", "domestic_events"),
+    "domestic_events: declared twice for one offender": ("emergency_calls", "domestic_events"),
     "kept for something else": (
         'windows = [365]\ndirection = 0\ngiven = [\n  "event E1',
         'windows = [365]\ndirection = 0\nas_of = "2024-06-01"\ngiven = [\n  "event E1',
@@ -156,7 +156,7 @@ FAULTS: dict[str, tuple[str, str]] = {
 ALSO = {
     "kept for something else": [('name = "calls_per_event"', 'name = "serious_within"'), ("[365]\n", "[90]\n"),
                                 ("calls_per_event_365d", "serious_within_90d")],
-    "domestic_events_365d: declared twice": [],
+    "domestic_events: declared twice for one offender": [],
     "belongs to family household": [("call_as_suspect", "household_person")],
     "reads health data": [("call_as_suspect", "marker")],
     "what police set going": [("call_as_suspect", "suspect_event")],
