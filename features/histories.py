@@ -183,6 +183,8 @@ def _keys_of(subject: str) -> tuple[str, ...]:
 def _engine(name: str) -> Engine:
     if name not in ENGINES:
         raise InputError(
-            f"there is no engine {name!r}", where="engine", cure=f"Choose one of {', '.join([*ENGINES, SPARK])}."
+            f"there is no engine {name!r}",
+            where="engine",
+            cure=f"Choose one of {', '.join([*ENGINES, SPARK])}.",
         )
     return ENGINES[name]

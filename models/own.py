@@ -14,7 +14,9 @@ from models.dataset import Columns
 def used(columns: Columns) -> list[dict[str, str]]:
     """The own features among the columns of a model: feature, file, the file's sha256, a digest of its meaning."""
     digests = dict((columns.catalogue or load_catalogue()).files)
-    mine = dict.fromkeys(columns.declared[name].feature for name in columns.shapes if name in columns.declared)
+    mine = dict.fromkeys(
+        columns.declared[name].feature for name in columns.shapes if name in columns.declared
+    )
     return [
         {"feature": f.name, "file": f.origin, "sha256": digests[f.origin], "meaning": _digest(f)}
         for f in mine
@@ -31,7 +33,11 @@ def check(doc: Mapping[str, Any], catalogue: Catalogue) -> None:
             continue
         raise InputError(
             f"The model uses the own feature {name}, which "
-            + ("is not declared here." if feature is None else "means something else now than when it was trained."),
+            + (
+                "is not declared here."
+                if feature is None
+                else "means something else now than when it was trained."
+            ),
             where=f"HOME/features/{entry['file']}",
             cure=f"Put back the file (sha256 {entry['sha256'][:12]}) with doorstep features add, or train again.",
         )

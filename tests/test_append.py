@@ -333,50 +333,6 @@ def test_who_shares_an_address_follows(home: Home) -> None:
     assert shared() == [("A", "B"), ("A", "C"), ("B", "C")]
 
 
-ARREST = {
-    "custody_id": "C1", "person_id": "A", "event_id": "E5", "arrested_at": "2024-05-01T10:00Z",
-    "recorded_at": "2024-05-01T10:00Z",
-}  # fmt: skip
-
-
-def with_arrest(folder: Path) -> Home:
-    """The small load, of which an arrest points to an event that is not there yet."""
-    small(folder)
-    pl.DataFrame([ARREST]).write_parquet(folder / "extract" / "custody.parquet")
-    ingest(folder / "extract", Home(folder / "home2"))
-    return Home(folder / "home2")
-
-
-@pytest.mark.parametrize("source", ["victim", "police_proactive"])
-@pytest.mark.parametrize("added", [False, True])
-def test_an_arrest_whose_event_comes_later_is_put_right(tmp_path: Path, source: str, added: bool) -> None:
-    grown = with_arrest(tmp_path)
-    arrest = ARREST
-    if added:  # the arrest, too, comes while the load runs
-        arrest = ARREST | {"custody_id": "C2"}
-        first = append(grown, {"custody": [arrest]})
-        assert (first.exit_code, first.faults[0]["reason"]) == (0, "parent missing")
-    load = grown.require()
-    load.ready()
-    event = {"event_id": "E5", "kind": "crime", "occurred_at": "2024-05-01T09:00Z", "domestic": "Y",
-             "source": source, "recorded_at": "2024-05-01T12:00Z"}  # fmt: skip
-    report = append(grown, {"event": [event]})
-    assert (report.returned, report.returning, report.exit_code) == (1 + added, 0, 0)
-    assert "custody" not in report.counts, "only what was given is counted"
-    load.refresh()
-    rows = grown.require().records().table("custody").filter(pl.col("custody_id") == arrest["custody_id"])
-    assert rows["event_id"].to_list() == ["E5"]
-    ends = datetime(2024, 5, 1, 12, tzinfo=UTC) if source == "police_proactive" else None
-    assert rows["known_to"].to_list() == [ends], (
-        "what police set going leaves the record store once it is known"
-    )
-    assert histories(load.records(), "offender", T).equals(
-        histories(grown.require().records(), "offender", T)
-    )
-    again = append(grown, {"event": [event | {"event_id": "E6"}]})
-    assert again.returned == 0, "nothing comes back twice"
-
-
 def test_columns_and_files_nobody_knows_are_told(home: Home, tmp_path: Path) -> None:
     rows = NEW_EVENT | {"event": [NEW_EVENT["event"][0] | {"shoe": 4}]}
     report = append(home, rows)
