@@ -57,7 +57,7 @@ RESERVED = frozenset(
         "age_unknown",
         "last_at", "release_due", "out_of_scope_reason", "serious", "other", "any_event", "harm_days", "harm_cd",
         "max_harm_cd", "learnt_cd", "winsor_days", "serious_182", "serious_10", "serious_within_90d",
-        "p_serious", "p_any", "expected_harm", "rank",
+        "p_serious", "p_any", "expected_harm", "rank", "ogrs3",
     )
 )  # fmt: skip
 

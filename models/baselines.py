@@ -1,7 +1,8 @@
 """The simple rules a force has today, on the same persons and the same T as the model.
 
-Formulas: V100 and RFGV as set out in the domain notes (sum of harm days in 365 days for suspects of more than one
-crime; recency, frequency, harm and victims on 0-100 with half-life 60 days). Weights: ``models/data/rules.toml``.
+Formulas: V100 (sum of harm days in 365 days for suspects of more than one crime), RFGV (recency, frequency, harm and
+victims on 0-100 with half-life 60 days), age and priors (the Copas rate of OGRS3 from 18). Weights and sources:
+``models/data/rules.toml``. OGRS3 itself reads sex and is computed apart, in ``models.ogrs3``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from models import settings
 def rules() -> dict[str, dict[str, Any]]:
     """Rule name -> its declaration (title, source, needs, weights), in the order they are shown."""
     return {name: rule for name, rule in settings.load("rules").items() if isinstance(rule, dict)}
+
+
+def place(scores: pl.Series) -> pl.Series:
+    """A rule's numbers as a place on the list: whom it does not apply to (null) comes last, together."""
+    values = scores.cast(pl.Float64)
+    least = values.min()
+    return values.fill_null(float(least) - 1.0 if isinstance(least, float) else 0.0)
 
 
 def needed_columns() -> list[str]:
@@ -56,6 +64,7 @@ def baseline_scores(features: pl.DataFrame, skip: Mapping[str, str] | None = Non
         "harm_365": number("harm_days_365d"),
         "v100": _v100(declared["v100"]),
         "rfgv": _rfgv(declared["rfgv"]),
+        "age_priors": _age_priors(declared["age_priors"]),
     }
     return features.select(
         "person_id", *(expr.alias(name) for name, expr in exprs.items() if name not in skip)
@@ -85,6 +94,12 @@ def _rfgv(rule: Mapping[str, Any]) -> pl.Expr:
         + float(w["harm"]) * harm
         + float(w["victims"]) * victims
     )
+
+
+def _age_priors(rule: Mapping[str, Any]) -> pl.Expr:
+    sanctions = number("convictions_ever") + number("cautions_ever")
+    adult = (number("age", float(rule["age_unknown"])) - float(rule["adult_years"])).clip(0.0)
+    return ((1.0 + sanctions) / (float(rule["copas_years"]) + adult)).log()
 
 
 def _share(expr: pl.Expr) -> pl.Expr:

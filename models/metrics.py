@@ -7,6 +7,8 @@ plain figures.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -60,6 +62,20 @@ class Board:
         out[both] = wins[both] / (total_pos * total_neg)[both]
         return out
 
+    def pr_auc(self, positive: Array) -> Array:
+        """Area under the precision-recall curve, as average precision: over the groups, precision down to the group
+        weighted by the share of the positives in it (tied rows enter together, in no order); one value a draw, NaN
+        without a positive. A constant score gives the base rate."""
+        if not self.n:
+            return np.full(self.weight.shape[1], np.nan)
+        pos = self._sums(positive, len(self.starts))
+        total = pos.sum(axis=0)
+        precision = np.divide(np.cumsum(pos, axis=0), self.upto, out=np.zeros_like(pos), where=self.upto > 0)
+        out = np.full(len(total), np.nan)
+        some = total > 0
+        out[some] = (pos * precision).sum(axis=0)[some] / total[some]
+        return out
+
     def top(self, values: Array, share: float) -> tuple[Array, Array]:
         """Weighted sum of ``values`` over the best ``share`` of the weight, and the weight taken, per draw.
 
@@ -76,6 +92,39 @@ class Board:
         taken = np.clip(places - (self.upto[:groups] - held), 0.0, held)
         fraction = np.divide(taken, held, out=np.zeros_like(held), where=held > 0)
         return (fraction * self._sums(values, groups)).sum(axis=0), taken.sum(axis=0)
+
+
+def missed(hits: Array, taken: Array, events: Array, total: Array) -> Array:
+    """Negative-prediction error: of those who were not listed, the share that came to harm (Grogger et al. 2021);
+    NaN where everybody was listed."""
+    left = total - taken
+    return np.divide(events - hits, left, out=np.full(np.shape(left), np.nan), where=left > 1e-9)
+
+
+def overlap(first: Sequence[str], second: Sequence[str]) -> tuple[float, float]:
+    """Two lists of persons: share of the first that is on the second too, and Jaccard (common over all on either)."""
+    a, b = set(first), set(second)
+    both = len(a & b)
+    return (both / len(a) if a else 1.0), (both / len(a | b) if a | b else 1.0)
+
+
+def rank_overlap(first: Sequence[str], second: Sequence[str], depth: int, p: float = 0.98) -> float:
+    """Rank-biased overlap of two rankings down to ``depth`` places, extrapolated (Webber, Moffat and Zobel 2010, eq.
+    32): 1 for the same order, 0 for nothing in common; at ``p`` .98 the first 50 places carry about two thirds."""
+    a, b = list(first[:depth]), list(second[:depth])
+    depth = min(depth, len(a), len(b))
+    if not depth:
+        return 1.0
+    seen_a: set[str] = set()
+    seen_b: set[str] = set()
+    common, total = 0, 0.0
+    for d in range(1, depth + 1):
+        x, y = a[d - 1], b[d - 1]
+        common += (x == y) + (x in seen_b) + (y in seen_a)
+        seen_a.add(x)
+        seen_b.add(y)
+        total += common / d * p**d
+    return (1 - p) / p * total + common / depth * p**depth
 
 
 def brier(p: Array, y: Array, weight: Array) -> float:

@@ -7,7 +7,7 @@ import math
 import polars as pl
 import pytest
 
-from models.baselines import baseline_scores, needed_columns, not_applicable
+from models.baselines import baseline_scores, needed_columns, not_applicable, place
 
 
 def people() -> pl.DataFrame:
@@ -20,6 +20,9 @@ def people() -> pl.DataFrame:
             "harm_days_365d": [20.0, None, 9000.0],
             "distinct_victims_1095d": [3, 1, 9],
             "last_dash_grade": [2, None, 3],
+            "age": [28, None, 18],
+            "convictions_ever": [2, None, 0],
+            "cautions_ever": [1, 0, 0],
         }
     )
 
@@ -51,6 +54,17 @@ def test_counts_harm_and_grades_are_taken_as_they_are() -> None:
     assert scores["constant"].n_unique() == 1
 
 
+def test_age_and_priors_by_hand() -> None:
+    got = baseline_scores(people())["age_priors"].to_list()
+    # three sanctions in ten adult years; nobody knows the second one's age, 35 stands for it; a first-timer of 18
+    assert got == pytest.approx([math.log(4 / 20), math.log(1 / 27), math.log(1 / 10)])
+
+
+def test_whom_a_rule_does_not_apply_to_comes_last_together() -> None:
+    assert place(pl.Series([0.4, None, 0.1, None])).to_list() == [0.4, -0.9, 0.1, -0.9]
+    assert place(pl.Series([None, None], dtype=pl.Float64)).to_list() == [0.0, 0.0]
+
+
 def test_a_rule_without_its_records_is_not_applicable_and_says_why() -> None:
     no_dash = people().drop("last_dash_grade")
     assert "last_dash_grade" in not_applicable(no_dash)["last_dash"]
@@ -59,7 +73,7 @@ def test_a_rule_without_its_records_is_not_applicable_and_says_why() -> None:
     assert "no DASH" in not_applicable(empty)["last_dash"]
     assert set(not_applicable(people())) == set()
     bare = people().select("person_id")
-    assert set(not_applicable(bare)) == {"last_dash", "count_365", "harm_365", "v100", "rfgv"}
+    assert set(not_applicable(bare)) == {"last_dash", "count_365", "harm_365", "v100", "rfgv", "age_priors"}
     assert baseline_scores(bare).columns == ["person_id", "constant"]
 
 

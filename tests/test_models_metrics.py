@@ -37,6 +37,43 @@ def test_auc_with_weights_equals_auc_of_repeated_rows() -> None:
     assert Board(score, counts.astype(float)).auc(y)[0] == pytest.approx(plain, abs=1e-12)
 
 
+def test_average_precision_is_scikit_learns_under_ties_and_weights() -> None:
+    from sklearn.metrics import average_precision_score
+
+    rng = np.random.default_rng(5)
+    score, y = rng.integers(0, 12, 300).astype(float), (rng.random(300) < 0.1).astype(float)
+    weight = rng.poisson(1.0, (300, 4)).astype(float)
+    got = Board(score, weight).pr_auc(y)
+    want = [average_precision_score(y, score, sample_weight=weight[:, j]) for j in range(4)]
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    assert Board(np.zeros(300), ones(300)).pr_auc(y)[0] == pytest.approx(y.mean())
+    assert np.isnan(Board(score, ones(300)).pr_auc(np.zeros(300))[0])
+
+
+def test_negative_prediction_error_is_the_harm_among_those_left_off() -> None:
+    # 10 events among 100 persons; a list of 20 took 6 of them: 4 of the 80 left off came to harm
+    assert metrics.missed(np.array([6.0]), np.array([20.0]), np.array([10.0]), np.array([100.0])) == [0.05]
+    assert np.isnan(metrics.missed(np.array([10.0]), np.array([100.0]), np.array([10.0]), np.array([100.0])))[
+        0
+    ]
+
+
+def test_overlap_of_two_lists() -> None:
+    assert metrics.overlap(["a", "b", "c", "d"], ["b", "c", "d", "e"]) == (0.75, 0.6)
+    assert metrics.overlap([], []) == (1.0, 1.0)
+
+
+def test_rank_overlap_knows_order_as_well_as_membership() -> None:
+    one = [f"p{i}" for i in range(100)]
+    assert metrics.rank_overlap(one, one, 50) == pytest.approx(1.0)
+    assert metrics.rank_overlap(one, [f"q{i}" for i in range(100)], 50) == 0.0
+    top_swapped = ["p1", "p0", *one[2:]]
+    end_swapped = [*one[:48], "p49", "p48", *one[50:]]
+    assert metrics.rank_overlap(one, top_swapped, 50) < metrics.rank_overlap(one, end_swapped, 50) < 1.0
+    by_hand = (0.5 / 0.5) * (0 / 1 * 0.5 + 2 / 2 * 0.25) + 2 / 2 * 0.25  # p .5, two places swapped
+    assert metrics.rank_overlap(["a", "b"], ["b", "a"], 2, p=0.5) == pytest.approx(by_hand)
+
+
 def test_tied_scores_share_the_remaining_places_exactly() -> None:
     score = np.array([9.0, 5.0, 5.0, 5.0, 1.0])
     harm = np.array([10.0, 6.0, 0.0, 3.0, 100.0])
