@@ -47,13 +47,22 @@ def stand_in(load: Load) -> dict[str, Any]:
     """A model document over every column a model may take; its weights say nothing."""
     columns = list(model_columns(load.records().missing).shapes)
     terms = [
-        {"column": c, "kind": kind, "a": a, "b": 0.0, "fill": 0.0, "center": 0.0, "scale": 1.0}
+        {
+            "column": c,
+            "kind": kind,
+            "a": a,
+            "b": 0.0,
+            "fill": 0.0,
+            "center": 0.0,
+            "scale": 1.0,
+            "weight": 0.01,
+        }
         for c in columns
         for kind, a in (("log1p", 50.0), ("missing", 0.0))
     ]
-    head = {"intercept": -3.0, "coef": [0.01] * len(terms)}
+    head = {"kind": "linear", "intercept": -3.0, "terms": terms}
     harm = {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0}
-    return {"format": "doorstep-logistic-1", "version": "stand-in", "key": "person_id", "terms": terms,
+    return {"format": "doorstep-model-2", "version": "stand-in", "key": "person_id",
             "heads": {"serious": head, "other": head}, "harm_parts": harm}  # fmt: skip
 
 

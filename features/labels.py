@@ -40,7 +40,8 @@ def outcomes(
     event but nothing serious); ``any_event``; ``harm_cd`` and ``max_harm_cd`` (Int64, hundredths of a harm
     day: sum, and the gravest single offence); ``learnt_cd`` (harm of older domestic offences first recorded
     within the horizon: never a label); ``serious_182`` and ``serious_10`` (one offence of at least so many
-    harm days). ``horizon_days`` and ``delay_days`` must be positive and not negative.
+    harm days); ``serious_day`` (Int64: the day after T on which serious harm was first done, 1 for the first 24
+    hours, null where there was none). ``horizon_days`` and ``delay_days`` must be positive and not negative.
     """
     until, seen = _cuts(records, t, horizon_days, delay_days)
     whose = _whose(records, persons, t, seen)
@@ -57,6 +58,7 @@ def outcomes(
     threshold = settings()["sensitivity"]["harm_days"]
     harm = crimes.group_by("person_id").agg(
         pl.col("serious").any(),
+        pl.col("occurred_at").filter(pl.col("serious")).min().alias("serious_at"),
         pl.col("harm_cd").sum(),
         pl.col("harm_cd").max().alias("max_harm_cd"),
         *((pl.col("harm_cd") >= round(days * 100)).any().alias(name) for name, days in threshold.items()),
@@ -78,7 +80,13 @@ def outcomes(
         happened.alias("any_event"),
         *(pl.col(c).fill_null(0).cast(pl.Int64) for c in ("harm_cd", "max_harm_cd", "learnt_cd")),
         *(pl.col(name).fill_null(False) for name in threshold),
+        _days_after(t).alias("serious_day"),
     )
+
+
+def _days_after(t: datetime) -> pl.Expr:
+    """The day after T on which serious harm was first done: 1 for the first 24 hours, null where none was."""
+    return ((pl.col("serious_at") - _at(t)).dt.total_microseconds() + _MICROS_A_DAY - 1) // _MICROS_A_DAY
 
 
 def reporting_delay(records: Records, t: datetime) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models import baselines, metrics
+from models import baselines, metrics, parts
 from models.dataset import WITHIN
 from models.metrics import Board
 from models.scorer import Scorer
@@ -52,13 +52,11 @@ class Occasion:
 
 
 def without(doc: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """The document with the coefficients of ``columns`` at zero: those facts held at the training average."""
-    mute = [term["column"] in set(columns) for term in doc["terms"]]
-    heads = {
-        name: {**head, "coef": [0.0 if m else c for m, c in zip(mute, head["coef"], strict=True)]}
-        for name, head in doc["heads"].items()
-    }
-    return {**doc, "heads": heads}
+    """The document with what ``columns`` add left out: those facts held at the training average. Raises InputError for
+    a model of trees."""
+    mute = set(columns)
+    heads = {name: parts.without(head, mute) for name, head in doc["heads"].items()}
+    return {**doc, "heads": heads, "when": None}
 
 
 def sensitive_columns(doc: Mapping[str, Any], kind: str) -> list[str]:
@@ -70,7 +68,8 @@ def occasion(
     doc: Mapping[str, Any], frame: pl.DataFrame, t: datetime, oracle: pl.DataFrame | None = None
 ) -> Occasion:
     """Score ``frame`` (one T's cohort in scope, histories, cohort flags, and outcomes if known)."""
-    scored = Scorer(doc).score(frame)
+    scorer = Scorer(doc)
+    scored = scorer.score(frame)
     rules = baselines.baseline_scores(frame)
     p = {"model": _array(scored["p_serious"])}
     for name in scored.columns:
@@ -78,7 +77,8 @@ def occasion(
             p[name.removeprefix("p_serious_")] = _array(scored[name])
     scores = {"model": (_array(scored["expected_harm"]), p["model"])}
     for kind in ("age", "health"):
-        if columns := sensitive_columns(doc, kind):
+        columns = sensitive_columns(doc, kind)
+        if columns and scorer.additive:
             bare = Scorer(without(doc, columns)).score(frame)
             scores[f"without {kind}"] = (_array(bare["expected_harm"]), _array(bare["p_serious"]))
             p[f"without {kind}"] = scores[f"without {kind}"][1]

@@ -331,5 +331,6 @@ def outcome_columns(frame: pl.DataFrame) -> list[str]:
         "winsor_days",
         "serious_182",
         "serious_10",
+        "serious_day",
     )
     return [c for c in frame.columns if c in names or c.startswith(WITHIN)]

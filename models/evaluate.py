@@ -22,7 +22,7 @@ from features.labels import reporting_delay
 from features.records import Records
 from models import baselines, compare, own, settings, store
 from models.dataset import Progress, Source, monthly, records_begin
-from models.logistic import fit_until, last_known
+from models.training import Recipe, fit_until, last_known
 
 POOL = 6
 
@@ -170,8 +170,7 @@ def _honest(
             doc,
             f"out of sample: model {doc['version']} was trained until {trained:%Y-%m-%d}, before every date judged",
         )
-    health = doc["authorisations"]["health"]
-    again = fit_until(records, dates[0], int(doc["seed"]), home, health, progress, "evaluate --as-of")
+    again = fit_until(records, dates[0], Recipe.of(doc), home, progress, "evaluate --as-of")
     how = (
         f"made again: model {doc['version']} was trained until {trained:%Y-%m-%d} and has seen the future of "
         f"{dates[0]:%Y-%m-%d}, so its own figures there would be in-sample. These are of the same procedure with only "

@@ -1,34 +1,38 @@
-"""Fit the heads of the model on rows of (person, T): terms, elastic net, calibration on held-out persons, harm parts.
+"""Fit the heads of a model on rows of (person, T), whatever the family: calibration, harm, when.
 
-Heads are logistic regressions over the same terms:
+Heads:
 
 - ``serious``   serious harm recorded in the main horizon (the head that is explained, person by person);
-- ``other``     another domestic event recorded, among those without serious harm;
-- ``serious_<h>``  serious harm within a further horizon.
+- ``other``     another domestic event recorded, among those without serious harm.
 
 No person's own outcome calibrates a prediction made for that person: the recalibration map is fitted on
 predictions from models that left the person's whole fold out, at the newest date with complete outcomes, and is then
-applied to the final coefficients, fitted on everybody.
+applied to the final fit, made on everybody. The same held-out predictions bend the far end (``fit_tail``) and
+calibrate expected harm in days (``harm_parts``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models import metrics, settings
-from models.dataset import WITHIN, person_folds
-from models.elasticnet import Fit, fit_path
+from models import families, metrics, settings
+from models.dataset import person_folds
+from models.families import Family
+from models.parts import part, scaled
 from models.scorer import held_back, sigmoid
-from models.transforms import Term, declare, design
+from models.transforms import padded, padded_length
+from models.when import fit_when
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
+Folds = npt.NDArray[np.int64]
+Step = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -40,39 +44,31 @@ class Target:
     given: tuple[str, bool] | None = None
 
 
+TARGETS = (Target("serious", "serious"), Target("other", "other", ("serious", False)))
+
+
 @dataclass
 class Fitted:
-    """Terms, heads (as they go into the document) and held-out log-odds of the newest date's rows."""
+    """Heads, harm parts and when, as they go into the document, and the estimators behind the heads."""
 
-    terms: list[Term]
     heads: dict[str, dict[str, Any]]
-    harm_parts: dict[str, float]
+    harm_parts: dict[str, Any]
+    when: dict[str, Any]
     constant: list[str]
+    models: dict[str, Family]
     notes: list[str] = field(default_factory=list)
-    held_out: dict[str, Array] = field(default_factory=dict)
-    free: Array | None = None
-    """Coefficients of the main head without sign limits: where the data would have them point."""
 
 
-def targets(columns: list[str]) -> list[Target]:
-    """The heads that a frame with these outcome columns can feed, in document order."""
-    heads = [
-        Target("serious", "serious"),
-        Target("other", "other", ("serious", False)),
-    ]
-    further = [c for c in columns if c.startswith(WITHIN)]
-    return heads + [Target(f"serious_{c.removeprefix(WITHIN).removesuffix('d')}", c) for c in further]
+@dataclass(frozen=True)
+class _Rows:
+    """What every head is fitted on."""
 
-
-def term_sign(term: Term, directions: Mapping[str, int]) -> float:
-    """The sign a term's coefficient has when its column acts in the declared direction; 0: no direction declared.
-
-    A decay falls as days since grow, so that its sign is turned round; flags of absence and the hinges of age are
-    shapes without a direction.
-    """
-    if term.kind in ("missing", "hinge"):
-        return 0.0
-    return float(directions.get(term.column, 0)) * (-1.0 if term.kind == "decay" else 1.0)
+    rows: pl.DataFrame
+    newest: pl.DataFrame
+    weight: Array
+    fold: Folds
+    fold_new: Folds
+    key: str
 
 
 def fit(
@@ -81,50 +77,78 @@ def fit(
     shapes: Mapping[str, str],
     directions: Mapping[str, int] | None = None,
     key: str = "person_id",
+    *,
+    family: str = "elastic_net",
+    seed: int = 1,
+    changes: Mapping[str, Any] | None = None,
+    step: Step | None = None,
 ) -> Fitted:
-    """Fit every head.
+    """Fit every head with one family.
 
     Parameters
     ----------
-    rows: (person, T) rows with the columns of ``shapes``, outcome columns (``serious``, ``other``,
-        ``winsor_days``, optional ``serious_within_<h>d``) and ``weight`` (inverse sampling share).
-    directions: column -> +1, -1 or 0: coefficients may only point that way or be zero (None: all are free).
+    rows: (person, T) rows with the columns of ``shapes``, outcome columns (``serious``, ``other``, ``serious_day``,
+        ``winsor_days``) and ``weight`` (inverse sampling share).
     newest: the rows of the newest date with complete outcomes, unsampled, same columns without ``weight``.
-    shapes: column -> shape (see ``models.transforms``), in the fixed order of the terms.
+    shapes: column -> shape (see ``models.transforms``), in a fixed order.
+    directions: column -> +1, -1 or 0: what a column adds to serious harm may only go that way (None: all are free).
+    changes: changes to the family's settings (``doorstep tune`` finds some). step: told what begins.
     """
-    terms, constant = declare(rows, shapes)
-    work = _Workspace(
-        x=design(rows, terms),
-        x_new=design(newest, terms),
-        weight=rows["weight"].to_numpy().astype(np.float64),
-        fold=person_folds(rows[key], int(_config()["person_folds"])),
-        fold_new=person_folds(newest[key], int(_config()["person_folds"])),
-        persons=rows[key],
-        signs=None if directions is None else np.array([term_sign(t, directions) for t in terms]),
+    varying = {c: s for c, s in shapes.items() if _varies(rows[c])}
+    count = int(_config()["person_folds"])
+    work = _Rows(
+        rows,
+        newest,
+        rows["weight"].to_numpy().astype(np.float64),
+        person_folds(rows[key], count),
+        person_folds(newest[key], count),
+        key,
     )
-    out = Fitted(terms, {}, {}, constant)
-    held_rows: dict[str, Array] = {}
-    for target in targets(rows.columns):
-        head, z_rows, z_new = _fit_head(target, rows, newest, work, out.notes)
-        out.heads[target.name], held_rows[target.name], out.held_out[target.name] = head, z_rows, z_new
-    out.harm_parts = harm_parts(rows, work.weight, held_rows, out.notes)
-    main = targets(rows.columns)[0]
-    if directions is not None and out.heads[main.name]["fallback"] is None:
-        y = rows[main.outcome].fill_null(False).to_numpy().astype(np.float64)
-        free = replace(work, signs=None)
-        out.free = _path(free, y, _mask(rows, main), [out.heads[main.name]["penalty"]], main)[0].coef
+    out = Fitted({}, {}, {}, [c for c in shapes if c not in varying], {})
+    held: dict[str, Array] = {}
+    for target in TARGETS:
+        if step:
+            step(f"fitting: {target.name}")
+        made = families.make(family, varying, directions if target.name == "serious" else None, seed, changes)
+        out.heads[target.name], held[target.name] = _fit_head(target, made, work, out)
+    out.harm_parts = harm_parts(rows, work.weight, held, out.notes)
+    if step:
+        step("fitting: when")
+    out.when = fit_when(
+        rows,
+        varying,
+        None,
+        strongest(out.heads["serious"], rows),
+        family=family,
+        seed=seed,
+        fixed_settings=_chosen(out, changes),
+        notes=out.notes,
+        key=key,
+    )
     return out
 
 
-@dataclass(frozen=True)
-class _Workspace:
-    x: Array
-    x_new: Array
-    weight: Array
-    fold: npt.NDArray[np.int64]
-    fold_new: npt.NDArray[np.int64]
-    persons: pl.Series
-    signs: Array | None
+def _varies(series: pl.Series) -> bool:
+    """Whether a column tells any two rows apart, absence included."""
+    return series.n_unique() > 1
+
+
+def _chosen(fitted: Fitted, changes: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Settings for the hazard: the main head's, its chosen penalty included."""
+    penalty = getattr(fitted.models.get("serious"), "penalty_", None)
+    return {**(changes or {}), **({} if penalty is None else {"penalties": [penalty]})} or None
+
+
+def strongest(head: Mapping[str, Any], rows: pl.DataFrame) -> list[str]:
+    """Columns of a head, those whose part varies most over ``rows`` first; for trees, those most often asked about."""
+    scored = part(head)
+    if not scored.additive:
+        asked = [i for tree in head["trees"] for i in tree["feature"] if i >= 0]
+        times = np.bincount(np.array(asked, dtype=np.intp), minlength=len(head["columns"]))
+        return [head["columns"][i] for i in np.argsort(-times, kind="stable") if times[i]]
+    length = padded_length(rows.height)
+    spread = {c: float(v.std()) for c, v in scored.shares(lambda c: padded(rows, c), length).items()}
+    return sorted(spread, key=lambda c: (-spread[c], c))
 
 
 def _config() -> dict[str, Any]:
@@ -138,99 +162,68 @@ def _mask(frame: pl.DataFrame, target: Target) -> Mask:
     return frame[column].fill_null(False).to_numpy() == wanted
 
 
-def _fit_head(
-    target: Target, rows: pl.DataFrame, newest: pl.DataFrame, work: _Workspace, notes: list[str]
-) -> tuple[dict[str, Any], Array, Array]:
-    """The head's entry, and held-out recalibrated log-odds for ``rows`` and for ``newest``."""
-    config = _config()
-    mask = _mask(rows, target)
-    y = rows[target.outcome].fill_null(False).to_numpy().astype(np.float64)
-    persons = work.persons.filter(pl.Series(mask & (y > 0))).n_unique()
-    others = work.persons.filter(pl.Series(mask & (y == 0))).n_unique()
-    if min(persons, others) < int(config["min_events"]):
-        return _constant_head(target, y[mask], work, mask, persons, notes)
-    best, z_rows, z_new = _cross_fit(y, mask, work, target)
-    final = _path(work, y, mask, [best], target)[0]
-    mask_new = _mask(newest, target)
-    y_new = newest[target.outcome].fill_null(False).to_numpy().astype(np.float64)
-    calibration = _calibrate(z_new[mask_new], y_new[mask_new], z_rows[mask], y[mask], work.weight[mask])
-    a, b = calibration["intercept"], calibration["slope"]
-    tail = fit_tail(a + b * z_rows[mask], y[mask], work.weight[mask])
-    head = {
+def _outcome(frame: pl.DataFrame, target: Target) -> Array:
+    return frame[target.outcome].fill_null(False).to_numpy().astype(np.float64)
+
+
+def _fit_head(target: Target, made: Family, work: _Rows, out: Fitted) -> tuple[dict[str, Any], Array]:
+    """The head's entry, and held-out recalibrated log-odds for the rows."""
+    mask, y = _mask(work.rows, target), _outcome(work.rows, target)
+    persons = work.rows[work.key]
+    cases = persons.filter(pl.Series(mask & (y > 0))).n_unique()
+    others = persons.filter(pl.Series(mask & (y == 0))).n_unique()
+    facts: dict[str, Any] = {
         "outcome": target.outcome,
         "given": None if target.given is None else {target.given[0]: target.given[1]},
-        "intercept": a + b * final.intercept,
-        "coef": [b * float(c) for c in final.coef],
-        "penalty": best,
-        "calibration": calibration,
-        "tail": tail,
         "rows": int(mask.sum()),
-        "persons_with_outcome": int(persons),
-        "fallback": None,
+        "persons_with_outcome": int(cases),
     }
-    return head, held_back(a + b * z_rows, tail), held_back(a + b * z_new, tail)
+    if min(cases, others) < int(_config()["min_events"]) or not made.shapes:
+        return _constant_head(target, y[mask], work.weight[mask], facts, len(y), out.notes)
+    keep = pl.Series(mask)
+    final, z_in, z_new = made.cross_fit(
+        work.rows.filter(keep), y[mask], work.weight[mask], work.fold[mask], work.newest, work.fold_new
+    )
+    out.models[target.name] = final
+    mask_new, y_new = _mask(work.newest, target), _outcome(work.newest, target)
+    calibration = recalibration(z_new[mask_new], y_new[mask_new], z_in, y[mask], work.weight[mask])
+    a, b = calibration["intercept"], calibration["slope"]
+    tail = fit_tail(a + b * z_in, y[mask], work.weight[mask])
+    head = {**scaled(final.head(), a, b), **facts, "calibration": calibration, "tail": tail, "fallback": None}
+    if (penalty := getattr(final, "penalty_", None)) is not None:
+        head["penalty"] = penalty
+    z = np.full(len(y), np.nan)
+    z[mask] = held_back(a + b * z_in, tail)
+    if not mask.all():  # a row that does not count still needs a prediction: of a fit it took no part in
+        rest = work.rows.filter(~keep)
+        z[~mask] = held_back(a + b * final.decision_function(rest), tail)
+    return head, z
 
 
 def _constant_head(
-    target: Target, y: Array, work: _Workspace, mask: Mask, persons: int, notes: list[str]
-) -> tuple[dict[str, Any], Array, Array]:
+    target: Target, y: Array, w: Array, facts: dict[str, Any], length: int, notes: list[str]
+) -> tuple[dict[str, Any], Array]:
     """Too few persons with (or without) the outcome to tell anyone apart: the same probability for all, said so."""
-    w = work.weight[mask]
     rate = (float((w * y).sum()) + 0.5) / (float(w.sum()) + 1.0)
     z = float(np.log(rate) - np.log1p(-rate))
-    why = f"{target.name}: only {persons} persons with the outcome; everyone gets the base rate {rate:.4f}"
+    why = (
+        f"{target.name}: only {facts['persons_with_outcome']} persons with the outcome; "
+        f"everyone gets the base rate {rate:.4f}"
+    )
     notes.append(why)
     head = {
-        "outcome": target.outcome,
-        "given": None if target.given is None else {target.given[0]: target.given[1]},
+        "kind": "linear",
         "intercept": z,
-        "coef": [0.0] * work.x.shape[1],
-        "penalty": None,
+        "terms": [],
+        **facts,
         "calibration": {"intercept": 0.0, "slope": 1.0, "how": "none"},
-        "rows": int(mask.sum()),
-        "persons_with_outcome": int(persons),
+        "tail": None,
         "fallback": why,
     }
-    return head, np.full(len(work.x), z), np.full(len(work.x_new), z)
+    return head, np.full(length, z)
 
 
-def _path(work: _Workspace, y: Array, mask: Mask, penalties: list[float], target: Target) -> list[Fit]:
-    config = _config()
-    signs = (
-        work.signs if target.name.startswith("serious") else None
-    )  # directions are declared for serious harm
-    return fit_path(
-        work.x[mask],
-        y[mask],
-        work.weight[mask],
-        penalties,
-        float(config["l1_ratio"]),
-        float(config["tolerance"] if len(penalties) == 1 else config["search_tolerance"]),
-        int(config["max_iterations"]),
-        signs,
-    )
-
-
-def _cross_fit(y: Array, mask: Mask, work: _Workspace, target: Target) -> tuple[float, Array, Array]:
-    """The penalty with the least held-out log loss over the person folds, and the held-out log-odds it gives for the
-    rows and for the newest date's rows."""
-    config = _config()
-    penalties = sorted((float(p) for p in config["penalties"]), reverse=True)
-    z_rows = np.zeros((len(penalties), len(y)))
-    z_new = np.zeros((len(penalties), len(work.x_new)))
-    for fold in range(int(config["person_folds"])):
-        out, out_new = work.fold == fold, work.fold_new == fold
-        for k, part in enumerate(_path(work, y, mask & ~out, penalties, target)):
-            z_rows[k, out] = part.predict(work.x[out])
-            z_new[k, out_new] = part.predict(work.x_new[out_new])
-    z = z_rows[:, mask]
-    loss = np.maximum(z, 0.0) - z * y[mask] + np.log1p(np.exp(-np.abs(z)))
-    losses = np.average(loss, axis=1, weights=work.weight[mask])
-    k = int(np.argmin(losses))  # penalties run strongest first: of equals, the simpler model
-    return penalties[k], z_rows[k], z_new[k]
-
-
-def _calibrate(z_new: Array, y_new: Array, z_rows: Array, y_rows: Array, weight: Array) -> dict[str, Any]:
+def recalibration(z_new: Array, y_new: Array, z_rows: Array, y_rows: Array, weight: Array) -> dict[str, Any]:
     """Recalibration (Platt): newest date's held-out rows; all dates' held-out rows where the newest has too few."""
     config = settings.load("logistic")["calibration"]
     low, high = (float(v) for v in config["slope_limits"])
@@ -286,11 +279,15 @@ def fit_tail(z: Array, y: Array, weight: Array) -> dict[str, float] | None:
     return {"from": knot, "share": share} if share < high - 1e-3 else None
 
 
-def harm_parts(
-    rows: pl.DataFrame, weight: Array, z: Mapping[str, Array], notes: list[str]
-) -> dict[str, float]:
-    """Mean winsorised harm days in each leaf, and the scale that makes observed / expected harm 1 on the predictions
-    for held-out persons."""
+def harm_parts(rows: pl.DataFrame, weight: Array, z: Mapping[str, Array], notes: list[str]) -> dict[str, Any]:
+    """Mean winsorised harm days in each leaf, and the map that makes observed over expected harm days 1 on the
+    predictions for held-out persons: in all, and along the range (``models.scorer.mapped``).
+
+    The map is a Poisson regression of harm days on the logarithm of expected days, straight below the highest
+    ``1 - map_from`` of rows and straight with another slope above; where the sample cannot carry it (few cases, slopes
+    beyond ``map_limits``) a scale alone.
+    """
+    config = settings.load("logistic")
     harm = rows["winsor_days"].fill_null(0.0).to_numpy()
     serious = rows["serious"].fill_null(False).to_numpy()
     other = rows["other"].fill_null(False).to_numpy() & ~serious
@@ -305,4 +302,25 @@ def harm_parts(
     scale = total / predicted if predicted > 0 and total > 0 else 1.0
     if total <= 0:
         notes.append("no harm days at all in the outcomes: expected harm is 0 for everyone")
-    return {**leaves, "scale": scale}
+    enough = int(serious.sum()) >= 10 * int(config["calibration"]["min_events"])
+    bend = _harm_map(scale * expected, harm, weight, config["harm"]) if enough and total > 0 else None
+    return {**leaves, "scale": scale, "map": bend}
+
+
+def _harm_map(
+    expected: Array, harm: Array, weight: Array, config: Mapping[str, Any]
+) -> dict[str, float] | None:
+    from sklearn.linear_model import PoissonRegressor
+
+    level = np.log(np.maximum(expected, 1e-9))
+    order = np.argsort(level, kind="stable")
+    reached = np.searchsorted(np.cumsum(weight[order]), float(config["map_from"]) * weight.sum())
+    knot = float(level[order][min(int(reached), len(order) - 1)])
+    x = np.stack([np.minimum(level, knot), np.maximum(level - knot, 0.0)], axis=1)
+    model = PoissonRegressor(alpha=0.0, solver="newton-cholesky", tol=1e-8, max_iter=200)
+    model.fit(x, harm, sample_weight=weight)
+    low, high = (float(v) for v in config["map_limits"])
+    if not all(low <= c <= high for c in model.coef_):
+        return None
+    slope, above = (float(c) for c in model.coef_)
+    return {"intercept": float(model.intercept_), "slope": slope, "from": knot, "above": above}

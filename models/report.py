@@ -176,26 +176,38 @@ def _facts(doc: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def coefficients(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Terms of the main head that are not zero or whose data disagree with the declared direction, largest first."""
+    """Terms of a linear main head, and those whose data disagree with the declared direction, largest first; empty for
+    a head of another kind."""
+    head = doc["heads"]["serious"]
+    if head["kind"] != "linear":
+        return []
     texts = {entry["column"]: entry["text"] for entry in doc["dictionary"]}
     checks = {row["term"]: row for row in doc["signs"]}
+    weights = {}
+    for raw in head["terms"]:
+        term = Term(**{k: v for k, v in raw.items() if k != "weight"})
+        weights[term.name] = (term.column, term.kind == "missing", raw["weight"])
+    for row in doc["signs"]:
+        if not row["agrees"] and row["term"] not in weights:
+            weights[row["term"]] = (row["column"], False, 0.0)
     rows = []
-    for raw, value in zip(doc["terms"], doc["heads"]["serious"]["coef"], strict=True):
-        term = Term(**raw)
-        check = checks.get(term.name)
-        if value == 0.0 and (check is None or check["agrees"]):
-            continue
+    for name, (column, absent, value) in weights.items():
+        check = checks.get(name)
         verdict = "none declared"
         if check is not None:
             verdict = "as declared" if check["agrees"] else "data disagree"
-        text = ("nothing recorded: " if term.kind == "missing" else "") + texts[term.column]
+        text = ("nothing recorded: " if absent else "") + texts[column]
         free = check["free"] if check else None
-        rows.append({"term": term.name, "text": text, "coef": value, "free": free, "verdict": verdict})
+        rows.append({"term": name, "text": text, "coef": value, "free": free, "verdict": verdict})
     return sorted(rows, key=lambda r: (-abs(r["coef"]), r["term"]))
 
 
 def shap_check(doc: Mapping[str, Any], load: Load | None, rows: int = 500) -> str:
     """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference."""
+    if doc["heads"]["serious"]["kind"] != "linear":
+        return (
+            "The contributions of this family are read from its own tables: there is nothing for shap to add."
+        )
     if load is None:
         return "The load the model was trained on is not here: contributions were not compared with shap."
     try:
@@ -221,12 +233,14 @@ def shap_gap(doc: Mapping[str, Any], frame: pl.DataFrame) -> float:
 
     scorer = Scorer(doc)
     head = doc["heads"]["serious"]
-    x = design(frame, scorer.terms)
-    background = np.zeros((1, len(scorer.terms)))  # terms are centred: zero is the average training row
-    explainer = shap.LinearExplainer((np.array(head["coef"]), float(head["intercept"])), background)
+    terms = [Term(**{k: v for k, v in t.items() if k != "weight"}) for t in head["terms"]]
+    x = design(frame, terms)
+    background = np.zeros((1, len(terms)))  # terms are centred: zero is the average training row
+    weights = np.array([t["weight"] for t in head["terms"]])
+    explainer = shap.LinearExplainer((weights, float(head["intercept"])), background)
     values = np.asarray(explainer.shap_values(x)).reshape(x.shape)
     theirs = {c: np.zeros(frame.height) for c in scorer.columns}
-    for j, term in enumerate(scorer.terms):
+    for j, term in enumerate(terms):
         theirs[term.column] = theirs[term.column] + values[:, j]
     ours = scorer.contributions(frame, before_tail=True)
     gaps = [0.0]

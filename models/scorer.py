@@ -1,31 +1,34 @@
 """Score persons from a model document: numpy and Polars only, one fixed order of additions.
 
-The document is plain data: terms (transformed columns), heads (coefficients over the terms), harm parts. A person
-scored alone and the same person inside a batch get the same bits: every operation is element-wise over rows, terms
-are added one by one in the document's order, and no matrix product is used.
+The document is plain data: heads (``models.parts``), harm parts, and when. A person scored alone and the same person
+inside a batch get the same bits.
 
 Probabilities of the tree, given history x:
 
 - ``p_serious``      = P(serious harm recorded in the horizon)
 - ``p_any``          = p_serious + (1 - p_serious) * P(other recorded event | no serious harm)
-- ``expected_harm``  = scale * [ p_serious * m_serious + (1 - p_serious) * o * m_other ],
-  with o = P(other | no serious) and m the mean recorded harm days of such cases.
+- ``expected_harm``  = map( scale * [ p_serious * m_serious + (1 - p_serious) * o * m_other ] ),
+  with o = P(other | no serious), m the mean recorded harm days of such cases, and a map that keeps the order
+  (``mapped``) and was fitted on held-out persons so that observed over expected harm days is 1 along the whole range.
+- ``p_serious_<d>``  = p_serious * share of such harm that falls within d days, from the hazard of each period.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from features.errors import InputError
-from models.transforms import LANES, Array, Term, Terms, padded
+from models.parts import Get, Part, part
+from models.transforms import LANES, Array, padded, padded_length
 
-FORMAT = "doorstep-logistic-1"
+FORMAT = "doorstep-model-2"
+PERIOD = "(period)"
+"""The column that tells a hazard which period is asked for."""
 
 
 def sigmoid(z: Array) -> Array:
@@ -45,6 +48,27 @@ def held_back(z: Array, tail: Mapping[str, Any] | None) -> Array:
     return np.where(z > knot, knot + float(tail["share"]) * (z - knot), z)
 
 
+def mapped(expected: Array, map_: Mapping[str, Any] | None) -> Array:
+    """Harm days calibrated: straight in the logarithm, with another slope above ``from``; order is kept."""
+    if map_ is None:
+        return expected
+    level = np.log(np.maximum(expected, 1e-9))
+    knot = float(map_["from"])
+    below, above = np.minimum(level, knot), np.maximum(level - knot, 0.0)
+    return np.asarray(
+        np.exp(float(map_["intercept"]) + float(map_["slope"]) * below + float(map_["above"]) * above)
+    )
+
+
+def period_heads(when: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The hazard's head once for each period: what interacts with the first period is read there and nowhere else."""
+    out = []
+    for k in range(len(when["periods"])):
+        first = {f"{c}@first": ({"column": c} if k == 0 else None) for c in when["interacts"]}
+        out.append({**when["head"], "fixed": {PERIOD: float(k), **first}})
+    return out
+
+
 class Scorer:
     """A fitted model ready to score; built from the JSON document alone."""
 
@@ -56,12 +80,14 @@ class Scorer:
                 cure="Train the model again with this version.",
             )
         self.doc = doc
-        self.terms = [Term(**term) for term in doc["terms"]]
-        self.columns: list[str] = list(dict.fromkeys(term.column for term in self.terms))
         self.key: str = doc.get("key", "person_id")
-        place = {column: n for n, column in enumerate(self.columns)}
-        self._together = Terms(self.terms, [place[term.column] for term in self.terms])
-        self._weights: dict[str, tuple[npt.NDArray[np.intp], Array]] = {}
+        self._parts: dict[str, Part] = {name: part(head) for name, head in doc["heads"].items()}
+        when = doc.get("when")
+        self.periods: list[int] = list(when["periods"]) if when else []
+        self._hazards = [part(head) for head in period_heads(when)] if when else []
+        every = [*self._parts.values(), *self._hazards]
+        self.columns: list[str] = list(dict.fromkeys(c for p in every for c in p.columns))
+        self.additive = all(p.additive for p in self._parts.values())
 
     def _check(self, features: pl.DataFrame) -> None:
         there = set(features.columns)
@@ -74,66 +100,65 @@ class Scorer:
                 cure="Compute them with this version's catalogue, or train the model again on what this force has.",
             )
 
-    def linear(self, features: pl.DataFrame, heads: tuple[str, ...]) -> dict[str, Array]:
+    def _values(self, features: pl.DataFrame) -> tuple[Get, int]:
+        """Columns of ``features`` padded to whole lanes, each made once, and the padded length."""
+        length = padded_length(features.height)
+        if features.height <= LANES:
+            at = {name: n for n, name in enumerate(features.columns)}
+            wanted = [at[name] for name in self.columns]
+            few = np.full((len(wanted), LANES), np.nan)
+            for lane, row in enumerate(features.rows()):
+                few[:, lane] = [np.nan if row[n] is None else row[n] for n in wanted]
+            place = {name: n for n, name in enumerate(self.columns)}
+            return lambda column: few[place[column]], length
+        last: list[tuple[str, Array]] = [("", np.empty(0))]
+
+        def get(column: str) -> Array:
+            if last[0][0] != column:
+                last[0] = (column, padded(features, column))
+            return last[0][1]
+
+        return get, length
+
+    def log_odds(self, features: pl.DataFrame, heads: Sequence[str]) -> dict[str, Array]:
         """Recalibrated log-odds of each head, length = rows padded to ``LANES``."""
         self._check(features)
-        maps = {h: self.doc["heads"][h] for h in heads}
-        if features.height <= LANES:
-            return self._few(features, maps)
-        length = -(-max(features.height, 1) // LANES) * LANES
-        total = {h: np.full(length, float(maps[h]["intercept"])) for h in heads}
-        column, values = "", np.empty(0)
-        for j, term in enumerate(self.terms):
-            weights = {h: maps[h]["coef"][j] for h in heads if maps[h]["coef"][j] != 0.0}
-            if not weights:
-                continue
-            if term.column != column:
-                column, values = term.column, padded(features, term.column)
-            x = term.apply(values)
-            for h, w in weights.items():
-                total[h] += w * x
-        return {h: held_back(z, maps[h].get("tail")) for h, z in total.items()}
+        get, length = self._values(features)
+        return {h: self._head(h, get, length) for h in heads}
 
-    def _few(self, features: pl.DataFrame, maps: Mapping[str, Any]) -> dict[str, Array]:
-        """:meth:`linear` for up to ``LANES`` rows: all terms at once, since a term at a time costs more than its
-        numbers. The same operations on each number, and one running sum in the document's order: the same bits."""
-        values = np.full((len(self.columns), LANES), np.nan)
-        at = {name: n for n, name in enumerate(features.columns)}
-        wanted = [at[name] for name in self.columns]
-        for lane, row in enumerate(features.rows()):
-            values[:, lane] = [np.nan if row[n] is None else row[n] for n in wanted]
-        x = self._together.apply(values)
-        out = {}
-        for h, head in maps.items():
-            if h not in self._weights:
-                weights = np.array(head["coef"], dtype=np.float64)
-                self._weights[h] = np.flatnonzero(weights), weights[weights != 0.0]
-            used, weights = self._weights[h]
-            parts = np.empty((used.size + 1, LANES))
-            parts[0] = float(head["intercept"])
-            np.multiply(x[used], weights[:, None], out=parts[1:])
-            out[h] = held_back(np.add.accumulate(parts)[-1], head.get("tail"))
-        return out
+    def _head(self, name: str, get: Get, length: int) -> Array:
+        return held_back(self._parts[name].log_odds(get, length), self.doc["heads"][name].get("tail"))
 
     def score(self, features: pl.DataFrame) -> pl.DataFrame:
-        """Person key, ``p_serious``, ``p_any``, ``expected_harm`` (days) and one ``p_serious_<h>`` for each further
-        horizon; rows in the order of ``features``."""
-        heads = tuple(self.doc["heads"])
-        z = self.linear(features, heads)
+        """Person key, ``p_serious``, ``p_any``, ``expected_harm`` (days) and one ``p_serious_<d>`` for each earlier
+        period of the hazard; rows in the order of ``features``."""
+        self._check(features)
+        get, length = self._values(features)
         n = features.height
-        p, q = sigmoid(z["serious"]), sigmoid(z["other"])
+        p = sigmoid(self._head("serious", get, length))
+        q = sigmoid(self._head("other", get, length))
         harm = self.doc["harm_parts"]
         expected = harm["scale"] * (p * harm["serious_days"] + (1.0 - p) * q * harm["other_days"])
         out = {
             self.key: features[self.key],
             "p_serious": p[:n],
             "p_any": (p + (1.0 - p) * q)[:n],
-            "expected_harm": expected[:n],
+            "expected_harm": mapped(expected, harm.get("map"))[:n],
         }
-        for head in heads:
-            if head.startswith("serious_"):
-                out[f"p_{head}"] = sigmoid(z[head])[:n]
+        if self._hazards:
+            shares = self._shares_by(get, length)
+            for days, share in zip(self.periods[:-1], shares, strict=True):
+                out[f"p_serious_{days}"] = (p * share)[:n]
         return pl.DataFrame(out)
+
+    def _shares_by(self, get: Get, length: int) -> list[Array]:
+        """Share of the serious harm of the horizon that falls within each earlier period."""
+        left, upto = np.ones(length), []
+        for hazard in self._hazards:
+            left = left * (1.0 - sigmoid(hazard.log_odds(get, length)))
+            upto.append(1.0 - left)
+        whole = np.maximum(upto[-1], 1e-300)
+        return [part_ / whole for part_ in upto[:-1]]
 
     def contributions(
         self, features: pl.DataFrame, head: str = "serious", before_tail: bool = False
@@ -141,26 +166,20 @@ class Scorer:
         """What each column adds to the log-odds of ``head``, for each person: long frame of key, ``column``,
         ``value`` (the history value, null where absent) and ``contribution``; the row ``(intercept)`` holds the
         average person. The contributions of a person add up to logit(p): where the far end is held back, each part
-        is held back in proportion (``before_tail`` shows them as they were)."""
+        is held back in proportion (``before_tail`` shows them as they were). Raises InputError for a model whose
+        parts do not add up (trees)."""
         self._check(features)
-        weights = self.doc["heads"][head]
-        n = features.height
-        parts: dict[str, Array] = {}
-        column, values = "", np.empty(0)
-        for j, term in enumerate(self.terms):
-            w = weights["coef"][j]
-            if term.column != column:
-                column, values = term.column, padded(features, term.column)
-            if w != 0.0:
-                parts[column] = parts.get(column, np.zeros(len(values))) + w * term.apply(values)
-        if not before_tail and weights.get("tail") is not None:
-            raised = np.sum(list(parts.values()), axis=0) if parts else np.zeros(n)
-            base = float(weights["intercept"])
-            kept = held_back(base + raised, weights["tail"]) - base
+        get, length = self._values(features)
+        n, tail = features.height, self.doc["heads"][head].get("tail")
+        parts = self._parts[head].shares(get, length)
+        base = self._parts[head].intercept
+        if not before_tail and tail is not None:
+            raised = np.sum(list(parts.values()), axis=0) if parts else np.zeros(length)
+            kept = held_back(base + raised, tail) - base
             share = np.divide(kept, raised, out=np.ones_like(raised), where=kept != raised)
-            parts = {name: part * share for name, part in parts.items()}
-        frames = [self._long(features, "(intercept)", None, np.full(n, float(weights["intercept"])))]
-        frames += [self._long(features, name, features[name], part[:n]) for name, part in parts.items()]
+            parts = {name: values * share for name, values in parts.items()}
+        frames = [self._long(features, "(intercept)", None, np.full(n, base))]
+        frames += [self._long(features, name, features[name], values[:n]) for name, values in parts.items()]
         return pl.concat(frames)
 
     def _long(self, features: pl.DataFrame, name: str, values: pl.Series | None, part: Array) -> pl.DataFrame:
@@ -181,15 +200,18 @@ class Scorer:
 
 _BUILT: list[tuple[dict[str, Any], Scorer]] = []
 _KEPT = 4
+_SCORES = ("format", "key", "version", "heads", "when", "harm_parts")
+"""What of a document a score depends on, and its name."""
 
 
 def scorer_of(doc: Mapping[str, Any]) -> Scorer:
-    """The scorer of a document, built once however often it is asked for: found again by the document's content."""
+    """The scorer of a document, built once however often it is asked for: found again by what scores in it."""
+    scores = {name: doc.get(name) for name in _SCORES}
     for content, scorer in _BUILT:
-        if content == doc:
+        if content == scores:
             return scorer
-    content = deepcopy(dict(doc))
-    scorer = Scorer(content)
+    content = deepcopy(scores)
+    scorer = Scorer({**doc, **{name: content[name] for name in _SCORES if name in doc}})
     _BUILT.append((content, scorer))
     del _BUILT[:-_KEPT]
     return scorer

@@ -108,10 +108,15 @@ def _column(terms: Sequence[Term], name: str) -> Array:
     return np.array([getattr(term, name) for term in terms], dtype=np.float64).reshape(-1, 1)
 
 
+def padded_length(rows: int) -> int:
+    """``rows`` brought up to whole lanes; at least one."""
+    return -(-max(rows, 1) // LANES) * LANES
+
+
 def padded(frame: pl.DataFrame, column: str) -> Array:
     """``column`` as contiguous float64 with NaN for null, padded with NaN to a multiple of ``LANES``."""
     n = frame.height
-    out = np.full(-(-max(n, 1) // LANES) * LANES, np.nan)
+    out = np.full(padded_length(n), np.nan)
     if n <= LANES:  # the same numbers; for one person a query a column would cost more than the score
         out[:n] = [np.nan if value is None else value for value in frame[column].to_list()]
     else:
@@ -142,6 +147,8 @@ def _shapes(column: str, unit: str, has_null: bool, values: Array) -> list[Term]
         middle = float(np.median(known)) if known.size else low
         hinges = [Term(column, "hinge", a=float(k), b=high, fill=middle) for k in set_["age_knots"]]
         return [Term(column, "linear", a=low, b=high, fill=middle), *hinges, *missing]
+    if unit == "period":
+        return [Term(column, "step", a=float(k)) for k in sorted(set(known.tolist()))[1:]]
     if unit == "grade":
         cuts = sorted(set(known.tolist()))[1:] if not has_null else sorted(set(known.tolist()))
         return [Term(column, "step", a=float(c)) for c in cuts]

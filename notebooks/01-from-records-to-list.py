@@ -80,7 +80,7 @@ known.sort("harm_days_365d", "person_id", descending=[True, False]).head(8)
 # it is kept it is tested on dates it could not have learnt from, beside the simple rules.
 
 # %%
-from models.logistic import train
+from models.training import train
 
 trained = train(home, parse_as_of("2025-12-31"), seed=1)
 print(trained.render())

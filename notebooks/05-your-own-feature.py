@@ -160,7 +160,7 @@ known.sort("victim_emergency_calls_365d", "person_id", descending=[True, False])
 # made again; a model is refused where the feature has since come to mean something else.
 
 # %%
-from models.logistic import train
+from models.training import train
 
 trained = train(home, parse_as_of("2025-12-31"), seed=1, track=False)
 print(trained.render())
@@ -171,7 +171,7 @@ pl.DataFrame(trained.doc["own_features"])
 # columns, which stand in the same model, already said as much.
 
 # %%
-weights = list(zip(trained.doc["terms"], trained.doc["heads"]["serious"]["coef"], strict=True))
+weights = [(term, term["weight"]) for term in trained.doc["heads"]["serious"]["terms"]]
 mine = [{"column": t["column"], "kind": t["kind"], "coef": c} for t, c in weights if t["column"] in columns]
 pl.DataFrame(mine)
 

@@ -121,6 +121,16 @@ def small_tables() -> dict[str, pl.DataFrame]:
     return {name: _frame(rows) for name, rows in tables.items()}
 
 
+def linear(intercept: float, terms: list[dict[str, Any]], weights: list[float]) -> dict[str, Any]:
+    """A linear head of a model document."""
+    both = zip(terms, weights, strict=True)
+    return {
+        "kind": "linear",
+        "intercept": intercept,
+        "terms": [{"fill": 0.0, "b": 0.0, **term, "weight": weight} for term, weight in both],
+    }
+
+
 def small_model() -> dict[str, Any]:
     """A model document written by hand: a few terms, so that every contribution can be worked out."""
     terms = [
@@ -140,16 +150,15 @@ def small_model() -> dict[str, Any]:
         },
     ]
     return {
-        "format": "doorstep-logistic-1", "key": "person_id", "horizon_days": 365,
+        "format": "doorstep-model-2", "family": "elastic_net", "changes": None, "seed": 1,
+        "key": "person_id", "horizon_days": 365,
         "harm": {"scheme": "cchi-da", "edition": "2020.1"},
         "training": {"until": "2025-05-01T05:00:00Z"},
-        "terms": [{"fill": 0.0, "b": 0.0, **term} for term in terms],
         "heads": {
-            "serious": {"intercept": -3.2, "coef": [0.5, 0.3, 0.4, 0.35, 0.3, -0.45]},
-            "other": {"intercept": -0.8, "coef": [0.4, 0.4, 0.3, 0.1, 0.0, -0.1]},
-            "severe": {"intercept": -1.5, "coef": [0.0, 0.0, 0.0, 0.2, 0.0, 0.0]},
+            "serious": linear(-3.2, terms, [0.5, 0.3, 0.4, 0.35, 0.3, -0.45]),
+            "other": linear(-0.8, terms, [0.4, 0.4, 0.3, 0.1, 0.0, -0.1]),
         },
-        "harm_parts": {"scale": 1.0, "severe_days": 1500.0, "serious_days": 250.0, "other_days": 8.0},
+        "harm_parts": {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0},
     }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ FIRST, LAST = "2025-12-25", "2026-01-01"
 @pytest.fixture(scope="session")
 def tiny_force(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated force with a trained model and two lists a week apart."""
-    from models.logistic import train
+    from models.training import train
 
     root = tmp_path_factory.mktemp("tiny")
     made = ["simulate", str(root), "--events-per-year", "2000", "--years", "2", "--seed", "3"]

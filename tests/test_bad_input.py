@@ -20,7 +20,7 @@ from features.histories import histories, subjects_at
 from features.home import Home
 from features.ingest import ingest
 from features.records import Records
-from models.logistic import train
+from models.training import train
 from models.store import point_champion, save
 from risk.priority import publish
 
@@ -378,7 +378,6 @@ def test_a_table_that_is_there_but_empty_is_not_a_table_that_is_missing(tmp_path
 @pytest.fixture
 def small_model_doc() -> dict[str, object]:
     """A model document by hand: one term, so that nothing needs training."""
-    head = {"intercept": -3.0, "coef": [0.5]}
     term = {
         "column": "domestic_events_365d",
         "kind": "log1p",
@@ -387,10 +386,12 @@ def small_model_doc() -> dict[str, object]:
         "fill": 0.0,
         "center": 0.6,
         "scale": 0.5,
+        "weight": 0.5,
     }
+    head = {"kind": "linear", "intercept": -3.0, "terms": [term]}
     return {
-        "format": "doorstep-logistic-1", "key": "person_id", "horizon_days": 365,
+        "format": "doorstep-model-2", "family": "elastic_net", "changes": None, "seed": 1, "key": "person_id", "horizon_days": 365,
         "harm": {"scheme": "cchi-da", "edition": "2020.1"}, "training": {"until": "2024-05-01T05:00:00Z"},
-        "terms": [term], "heads": {"serious": head, "other": head, "severe": head},
-        "harm_parts": {"scale": 1.0, "severe_days": 1500.0, "serious_days": 250.0, "other_days": 8.0},
+        "heads": {"serious": head, "other": head},
+        "harm_parts": {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0},
     }  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from features.catalogue import load_catalogue
 from features.errors import InputError
-from models import logistic, settings
+from models import training, settings
 from models.dataset import Columns, model_columns, refuse_flagged
 
 
@@ -42,4 +42,10 @@ def test_columns_chosen_by_hand_are_refused_at_the_fit() -> None:
         refuse_flagged(by_hand)
     rows = pl.DataFrame({"person_id": ["a"], "serious": [True], "other": [False], "weight": [1.0]})
     with pytest.raises(InputError, match="household_now"):
-        logistic.document(rows, rows, Columns({"household_now": "count"}, {}, {}), horizon_days=365, seed=1)
+        training.document(
+            rows,
+            rows,
+            Columns({"household_now": "count"}, {}, {}),
+            horizon_days=365,
+            recipe=training.Recipe(),
+        )

@@ -37,16 +37,32 @@ def people(n: int = 503, seed: int = 0) -> pl.DataFrame:
     )
 
 
+def linear(intercept: float, terms: list[Term], weights: list[float]) -> dict:
+    both = zip(terms, weights, strict=True)
+    return {
+        "kind": "linear",
+        "intercept": intercept,
+        "terms": [{**t.to_dict(), "weight": w} for t, w in both],
+    }
+
+
 def model(frame: pl.DataFrame) -> dict:
     terms, _ = declare(frame, SHAPES)
     rng = np.random.default_rng(9)
     heads = {
-        name: {"intercept": float(rng.normal(-1, 1)), "coef": rng.normal(0, 0.3, len(terms)).tolist()}
-        for name in ("serious", "other", "serious_90")
+        name: linear(float(rng.normal(-1, 1)), terms, rng.normal(0, 0.3, len(terms)).tolist())
+        for name in ("serious", "other")
     }
-    heads["serious"]["coef"][1] = 0.0
+    hazard = Term("(period)", "step", a=1.0)
+    again = Term("n_90d@first", "log1p", a=50.0)
+    when = {
+        "periods": [90, 365],
+        "interacts": ["n_90d"],
+        "head": linear(-2.0, [*terms, hazard, again], [0.1] * (len(terms) + 2)),
+    }
     harm = {"other_days": 4.0, "serious_days": 180.0, "scale": 1.1}
-    return {"format": FORMAT, "terms": [t.to_dict() for t in terms], "heads": heads, "harm_parts": harm}
+    harm["map"] = {"intercept": 0.1, "slope": 0.9, "from": 3.0, "above": 1.2}
+    return {"format": FORMAT, "heads": heads, "when": when, "harm_parts": harm}
 
 
 def test_one_person_and_the_batch_agree_to_the_bit() -> None:
@@ -67,16 +83,15 @@ def test_few_rows_at_once_and_term_by_term_agree_to_the_bit() -> None:
     shapes = {"age": "age", "r": "number", "n_90d": "count", "days_since": "recency", "grade": "grade"}
     doc = model(frame)
     terms, _ = declare(frame, shapes)  # other kinds, in another order, and a column that comes back
-    doc["terms"] = [*(t.to_dict() for t in terms), *doc["terms"][:5]]
+    terms = [*terms, *declare(frame, SHAPES)[0][:5]]
     rng = np.random.default_rng(3)
-    for head in doc["heads"].values():
-        head["coef"] = rng.normal(0, 2, len(doc["terms"])).tolist()
-        head["coef"][2] = 0.0
+    for name in doc["heads"]:
+        doc["heads"][name] = linear(0.3, terms, rng.normal(0, 2, len(terms)).tolist())
     doc["heads"]["serious"]["tail"] = {"from": -0.5, "share": 0.5}
     scorer = Scorer(doc)
-    many = scorer.linear(frame, ("serious", "other"))
+    many = scorer.log_odds(frame, ("serious", "other"))
     for start in range(0, 400, 16):
-        few = scorer.linear(frame[start : start + 16], ("serious", "other"))
+        few = scorer.log_odds(frame[start : start + 16], ("serious", "other"))
         for head, z in few.items():
             assert z.tobytes() == many[head][start : start + 16].tobytes()
 
@@ -96,10 +111,11 @@ def test_probabilities_agree_with_scikit_learn() -> None:
 
     frame = people()
     doc = model(frame)
-    x = design(frame, [Term(**t) for t in doc["terms"]])
+    terms = doc["heads"]["serious"]["terms"]
+    x = design(frame, [Term(**{k: v for k, v in t.items() if k != "weight"}) for t in terms])
     reference = LogisticRegression()
     reference.classes_ = np.array([0, 1])
-    reference.coef_ = np.array([doc["heads"]["serious"]["coef"]])
+    reference.coef_ = np.array([[t["weight"] for t in terms]])
     reference.intercept_ = np.array([doc["heads"]["serious"]["intercept"]])
     theirs = reference.predict_proba(x)[:, 1]
     ours = Scorer(doc).score(frame)["p_serious"].to_numpy()

@@ -8,7 +8,16 @@ import pytest
 
 from models.fitting import fit_tail
 from models.scorer import FORMAT, Scorer, held_back, sigmoid
-from models.transforms import declare
+from models.transforms import Term, declare
+
+
+def linear(intercept: float, terms: list[Term], weights: list[float]) -> dict:
+    both = zip(terms, weights, strict=True)
+    return {
+        "kind": "linear",
+        "intercept": intercept,
+        "terms": [{**t.to_dict(), "weight": w} for t, w in both],
+    }
 
 
 def test_a_straight_line_that_is_right_is_left_alone() -> None:
@@ -41,12 +50,11 @@ def test_too_few_outcomes_fit_no_tail() -> None:
 def test_contributions_of_someone_in_the_tail_add_up_to_what_is_stated() -> None:
     frame = pl.DataFrame({"person_id": [f"P{i}" for i in range(50)], "n": list(range(50))})
     terms, _ = declare(frame, {"n": "count"})
-    head = {"intercept": -2.0, "coef": [1.5] * len(terms), "tail": {"from": -1.0, "share": 0.4}}
+    head = linear(-2.0, terms, [1.5] * len(terms)) | {"tail": {"from": -1.0, "share": 0.4}}
     scorer = Scorer(
         {
             "format": FORMAT,
-            "terms": [t.to_dict() for t in terms],
-            "heads": {"serious": head, "other": {"intercept": 0.0, "coef": [0.0] * len(terms)}},
+            "heads": {"serious": head, "other": linear(0.0, [], [])},
             "harm_parts": {"other_days": 1.0, "serious_days": 2.0, "scale": 1.0},
         }
     )

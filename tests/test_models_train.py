@@ -19,7 +19,7 @@ from features.errors import InputError, NotFoundError
 from features.home import Home
 from features.ingest import ingest
 from features.records import Records
-from models import compare, logistic, settings, store
+from models import compare, settings, store, training
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
 from models.report import shap_gap, write_report
@@ -120,7 +120,7 @@ def records(raw: dict[str, pl.DataFrame]) -> Records:
 
 @pytest.fixture(scope="module")
 def doc(records: Records) -> dict:
-    return logistic.fit_until(records, END, seed=1)
+    return training.fit_until(records, END, training.Recipe())
 
 
 def strip(doc: dict) -> dict:
@@ -185,7 +185,7 @@ def test_no_person_is_in_two_folds_and_folds_do_not_depend_on_order() -> None:
 
 
 def test_same_records_and_seed_give_the_same_bytes(records: Records, doc: dict) -> None:
-    again = logistic.fit_until(records, END, seed=1)
+    again = training.fit_until(records, END, training.Recipe())
     assert store.canonical_bytes(again) == store.canonical_bytes(doc)
 
 
@@ -205,8 +205,8 @@ def test_nothing_recorded_after_until_changes_the_model(raw: dict[str, pl.DataFr
     kept = changed["event"].select("event_id")
     for name in ("offence", "involvement", "risk_assessment"):
         changed[name] = raw[name].join(kept, on="event_id", how="semi")
-    before = logistic.fit_until(records_of(raw), until, seed=1)
-    after = logistic.fit_until(records_of(changed), until, seed=1)
+    before = training.fit_until(records_of(raw), until, training.Recipe())
+    after = training.fit_until(records_of(changed), until, training.Recipe())
     assert records_of(changed).table("event").height != records_of(raw).table("event").height
     assert store.canonical_bytes(strip(after)) == store.canonical_bytes(strip(before))
 
@@ -218,8 +218,8 @@ def test_document_says_what_made_it(doc: dict) -> None:
     assert set(doc["libraries"]) >= {"python", "polars", "numpy", "scikit-learn"}
     assert len(doc["training"]["dates"]) == 24
     assert {h["outcome"] for h in doc["heads"].values()} >= {"serious", "other"}
-    assert "serious_90" in doc["heads"]
-    assert {e["column"] for e in doc["dictionary"]} >= {t["column"] for t in doc["terms"]}
+    assert doc["when"]["periods"][-1] == doc["horizon_days"]
+    assert {e["column"] for e in doc["dictionary"]} >= {t["column"] for t in doc["heads"]["serious"]["terms"]}
     assert doc["authorisations"] == {"health": None}
     assert not any(e["sensitive"] == "health" for e in doc["dictionary"])
     json.loads(store.canonical_bytes(doc))
@@ -248,11 +248,15 @@ def test_too_few_outcomes_fall_back_to_the_base_rate_and_say_so(records: Records
     rows, newest = training_rows(source, [parse_as_of("2023-10-01")], ["age", "domestic_events_365d"], 1)
     rare = (pl.col("person_id").rank("ordinal") <= 5).alias("serious")
     columns = Columns({"age": "age", "domestic_events_365d": "count"}, {}, {})
-    doc = logistic.document(
-        rows.with_columns(rare), newest.with_columns(rare), columns, horizon_days=365, seed=1
+    doc = training.document(
+        rows.with_columns(rare),
+        newest.with_columns(rare),
+        columns,
+        horizon_days=365,
+        recipe=training.Recipe(),
     )
     assert doc["heads"]["serious"]["fallback"] in doc["notes"]
-    assert set(doc["heads"]["serious"]["coef"]) == {0.0}
+    assert doc["heads"]["serious"]["terms"] == []
     p = Scorer(doc).score(newest)["p_serious"]
     assert p.n_unique() == 1
     assert p[0] == pytest.approx(5.5 / (rows.height + 1))
@@ -262,30 +266,32 @@ def test_periods_too_short_and_forces_without_outcomes_are_refused(
     records: Records, raw: dict[str, pl.DataFrame]
 ) -> None:
     with pytest.raises(InputError, match="Nothing can be learnt") as refused:
-        logistic.fit_until(records, parse_as_of("2022-03-01"), seed=1, where="evaluate --as-of")
+        training.fit_until(records, parse_as_of("2022-03-01"), training.Recipe(), where="evaluate --as-of")
     assert "evaluate --as-of" in refused.value.where
     assert "choose a date at least 635 days" in refused.value.cure
     with pytest.raises(InputError, match="Nothing was recorded"):
-        logistic.known_until(records, parse_as_of("2020-01-01"))
+        training.known_until(records, parse_as_of("2020-01-01"))
     early = raw["event"].filter(pl.col("occurred_at") < parse_as_of("2021-10-01"))
     quiet = {"person": raw["person"], "event": early}
     for name in ("involvement", "offence"):
         quiet[name] = raw[name].join(early.select("event_id"), on="event_id", how="semi")
     rows, newest = training_rows(Source.of(records_of(quiet), END), [parse_as_of("2022-03-01")], ["age"], 1)
     with pytest.raises(InputError, match="No outcome at all"):
-        logistic.document(rows, newest, model_columns(frozenset()), horizon_days=365, seed=1)
+        training.document(
+            rows, newest, model_columns(frozenset()), horizon_days=365, recipe=training.Recipe()
+        )
 
 
 def test_records_that_stop_before_until_are_not_read_as_peace(records: Records) -> None:
-    effective, notes = logistic.known_until(records, parse_as_of("2026-06-01"))
+    effective, notes = training.known_until(records, parse_as_of("2026-06-01"))
     assert effective < END + timedelta(days=7)
     assert "stop at" in notes[0]
-    assert logistic.known_until(records, END) == (END, [])
+    assert training.known_until(records, END) == (END, [])
 
 
 def test_health_markers_need_a_name_and_a_reason() -> None:
     with pytest.raises(InputError, match="named person"):
-        logistic._authorisation("A. Approver", None)
+        training._authorisation("A. Approver", None)
     assert "marker_su" in model_columns(frozenset()).left_out
     admitted = model_columns(frozenset(), health=True)
     assert any(admitted.declared[c].feature.sensitive == "health" for c in admitted.shapes)
@@ -297,7 +303,7 @@ def test_a_force_without_assessments_or_offences_still_trains(raw: dict[str, pl.
         {"risk_assessment", "offence", "order", "bail", "custody", "marker", "spell", "conviction"}
     )
     bare = Records.from_canonical(canonical(tables), missing=missing)
-    doc = logistic.fit_until(bare, END, seed=1)
+    doc = training.fit_until(bare, END, training.Recipe())
     assert doc["heads"]["serious"]["fallback"]
     assert doc["harm_parts"]["other_days"] == 0.0
     assert any("no harm days" in n for n in doc["notes"])
@@ -311,7 +317,7 @@ def test_a_force_without_assessments_or_offences_still_trains(raw: dict[str, pl.
 
 
 def test_temporal_test_learns_nothing_from_the_dates_it_judges(records: Records) -> None:
-    results = logistic.temporal_test(records, END, 1, None, None, None, draws=25)
+    results = training.temporal_test(records, END, training.Recipe(), None, None, draws=25)
     assert results is not None
     judged = sorted({r["t"] for r in results["cohort"]})
     assert len(judged) >= 3
@@ -355,12 +361,12 @@ def test_oracle_ratio_is_one_for_the_oracle_itself(records: Records, doc: dict) 
 @pytest.fixture(scope="module")
 def trained(
     tmp_path_factory: pytest.TempPathFactory, raw: dict[str, pl.DataFrame]
-) -> tuple[Home, logistic.Trained]:
+) -> tuple[Home, training.Trained]:
     home = with_home(raw, tmp_path_factory.mktemp("force"))
-    return home, logistic.train(home, END, seed=1)
+    return home, training.train(home, END, seed=1)
 
 
-def test_first_model_is_champion_and_its_bytes_are_sealed(trained: tuple[Home, logistic.Trained]) -> None:
+def test_first_model_is_champion_and_its_bytes_are_sealed(trained: tuple[Home, training.Trained]) -> None:
     home, made = trained
     assert made.alias == "champion"
     assert store.champion(home.path)["version"] == made.doc["version"]
@@ -376,13 +382,13 @@ def test_first_model_is_champion_and_its_bytes_are_sealed(trained: tuple[Home, l
         store.load_model(home.path, "../../etc")
 
 
-def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Home, logistic.Trained]) -> None:
+def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Home, training.Trained]) -> None:
     import mlflow
 
     from models.tracking import REGISTERED, set_champion
 
     home, first = trained
-    second = logistic.train(home, parse_as_of("2024-10-01"), seed=1)
+    second = training.train(home, parse_as_of("2024-10-01"), seed=1)
     assert second.alias == "challenger"
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{home.path / 'mlflow.db'}")
     champion = client.get_model_version_by_alias(REGISTERED, "champion")
@@ -400,7 +406,7 @@ def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Hom
     set_champion(home.path, first.doc["version"], "A. Approver", "back again")
 
 
-def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, logistic.Trained]) -> None:
+def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, training.Trained]) -> None:
     home, _ = trained
     inside = evaluate(home, [parse_as_of("2023-08-01"), parse_as_of("2023-10-01")], draws=25, track=False)
     assert inside.facts["refit"]
@@ -415,7 +421,7 @@ def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, logistic.
     json.dumps(inside.to_dict(), allow_nan=False)
 
 
-def test_report_is_one_file_with_every_part(trained: tuple[Home, logistic.Trained], tmp_path: Path) -> None:
+def test_report_is_one_file_with_every_part(trained: tuple[Home, training.Trained], tmp_path: Path) -> None:
     home, first = trained
     page = write_report(home, tmp_path / "report.html", run=first.doc["version"]).read_text(encoding="utf-8")
     for words in (

@@ -24,7 +24,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.own import catalogue_at
 from features.own_check import add, check, remove
-from models import logistic, store
+from models import training, store
 from models.dataset import model_columns
 from models.report import write_report
 from models.store import champion
@@ -368,7 +368,7 @@ def calling_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = Home(folder / "home")
     ingest(folder / "extract", home)
     add(written(folder), home.path)
-    doc = logistic.fit_until(home.require().records(), UNTIL, seed=1, home=home.path)
+    doc = training.fit_until(home.require().records(), UNTIL, training.Recipe(), home=home.path)
     saved = store.save(
         home.path, {**doc, "load": {"load_id": "none", "nature": "simulated", "manifest": "0" * 64}}
     )
@@ -383,8 +383,8 @@ def test_the_next_training_run_takes_them_and_the_model_names_file_and_digest(ca
     files = dict(catalogue_at(calling_home).files)  # type: ignore[union-attr]
     assert [entry["feature"] for entry in doc["own_features"]] == ["emergency_calls", "calls_per_event"]
     assert {entry["sha256"] for entry in doc["own_features"]} == {files["calls.toml"]}
-    weight = dict.fromkeys((term["column"] for term in doc["terms"]), 0.0)
-    for term, coef in zip(doc["terms"], doc["heads"]["serious"]["coef"], strict=True):
+    weight = dict.fromkeys((entry["column"] for entry in doc["dictionary"]), 0.0)
+    for term, coef in ((t, t["weight"]) for t in doc["heads"]["serious"]["terms"]):
         weight[term["column"]] += coef
     assert weight["emergency_calls_60d"] + weight["emergency_calls_365d"] > 0.1
     said = {row["column"]: row for row in doc["dictionary"]}
