@@ -114,7 +114,7 @@ class Demo:
         version = champion_version(self.home.path)
         if version is not None:
             return f"model {version} is there already"
-        from models.logistic import train
+        from models.training import train
 
         made = train(self.home, self._first())
         return f"model {made.doc['version']}, nothing recorded after {made.doc['training']['until'][:10]}"

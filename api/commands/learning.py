@@ -27,7 +27,7 @@ def train(
 ) -> None:
     """Fit and calibrate a model on what was known by a date; the first becomes the one in use."""
     take(home, json)
-    from models.logistic import train as fit
+    from models.training import train as fit
 
     made = fit(
         home_folder(),
