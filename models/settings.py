@@ -12,3 +12,10 @@ from typing import Any
 def load(name: str) -> dict[str, Any]:
     """Settings of ``models/data/<name>.toml`` (``logistic``, ``rules``); treat as read-only."""
     return tomllib.loads(files("models").joinpath("data", f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def texts() -> dict[str, str]:
+    """Every settings file as it stands, name -> text: what a run keeps of the numbers behind it."""
+    folder = files("models").joinpath("data")
+    found = sorted(f.name for f in folder.iterdir() if f.name.endswith(".toml"))
+    return {name.removesuffix(".toml"): folder.joinpath(name).read_text(encoding="utf-8") for name in found}

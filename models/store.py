@@ -1,16 +1,21 @@
 """Models on disk: one folder a version, a JSON document and a manifest with its sha256, one pointer to the champion.
 
-Nothing here is unpickled and MLflow is not needed: the service reads these files only.
+Nothing here is unpickled and MLflow is not needed: the service reads these files only. The pointer is one small file
+that is replaced whole, so that whoever reads it meets the old choice or the new one; beside it a history that only
+grows says who changed it, when and why. Who may change it is in ``models.promote``.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -20,6 +25,8 @@ from typing import Any
 from features.errors import InputError, NotFoundError
 
 CHAMPION = "champion.json"
+HISTORY = "champions.jsonl"
+LOCK = ".lock"
 
 
 def canonical_bytes(doc: Mapping[str, Any]) -> bytes:
@@ -67,14 +74,15 @@ def save(home: Path, doc: Mapping[str, Any], facts: Mapping[str, Any] | None = N
     """Write ``doc`` under ``home/models/<version>/``; the version is taken from its content.
 
     ``facts`` (such as the time it was made) go to the manifest, outside the hashed document. Returns the document
-    with its ``version``. Saving the same content again changes nothing.
+    with its ``version``. Saving the same content again changes nothing, and mends a file that was altered since.
     """
     body = {k: v for k, v in doc.items() if k != "version"}
     full = {**body, "version": f"m-{sha256(canonical_bytes(body))[:12]}"}
     folder = home / "models" / full["version"]
     data = canonical_bytes(full)
-    if not (folder / "manifest.json").exists():
-        write_atomic(folder / "model.json", data)
+    path = folder / "model.json"
+    if not (folder / "manifest.json").exists() or not path.is_file() or path.read_bytes() != data:
+        write_atomic(path, data)
         manifest = {"version": full["version"], "model.json": sha256(data), **(facts or {})}
         write_atomic(folder / "manifest.json", canonical_bytes(manifest))
     return full
@@ -96,7 +104,7 @@ def load_model(home: Path, version: str) -> dict[str, Any]:
             cure=f"Versions here: {', '.join(versions(home)) or 'none; run doorstep train'}.",
         )
     data = (folder / "model.json").read_bytes()
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest = _object(folder / "manifest.json")
     doc = json.loads(data) if sha256(data) == manifest.get("model.json") else None
     if doc is None or doc.get("version") != version or version != _version_of(doc):
         raise InputError(
@@ -111,28 +119,127 @@ def _version_of(doc: Mapping[str, Any]) -> str:
     return f"m-{sha256(canonical_bytes({k: v for k, v in doc.items() if k != 'version'}))[:12]}"
 
 
-def champion_version(home: Path) -> str | None:
-    """The version in use, or None before the first model."""
+def _object(path: Path) -> dict[str, Any]:
+    """The JSON object of a small file of ours; a damaged one is refused by its name."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as problem:
+        raise InputError(
+            f"{path.name} cannot be read: it is damaged.",
+            where=f"models/{path.name if path.name == CHAMPION else f'{path.parent.name}/{path.name}'}",
+            cure="Restore it from a backup; the published lists stay as they are.",
+        ) from problem
+
+
+def champion_entry(home: Path) -> dict[str, Any] | None:
+    """The pointer: version in use, by whom, why and when; None before the first. ``version`` is None while the model
+    is switched off. InputError when the file is damaged."""
     path = home / "models" / CHAMPION
-    return str(json.loads(path.read_text(encoding="utf-8"))["version"]) if path.is_file() else None
+    return _object(path) if path.is_file() else None
+
+
+def champion_version(home: Path) -> str | None:
+    """The version in use, or None before the first model and while it is switched off."""
+    entry = champion_entry(home)
+    return None if entry is None or entry.get("version") is None else str(entry["version"])
 
 
 def champion(home: Path) -> dict[str, Any]:
     """The document of the model in use."""
-    version = champion_version(home)
-    if version is None:
+    entry = champion_entry(home)
+    if entry is not None and entry.get("version") is None:
         raise NotFoundError(
-            "No model has been trained yet.", where="models", cure="Run doorstep train --until DATE."
+            f"The model was switched off by {entry['by']} on {entry['at'][:10]}: {entry['reason']}",
+            where="models",
+            cure="doorstep rollback puts the last one back; doorstep promote puts another in use.",
         )
-    return load_model(home, version)
+    if entry is None:
+        made = versions(home)
+        raise NotFoundError(
+            "No model is in use yet: none has been approved." if made else "No model has been trained yet.",
+            where="models",
+            cure=f"Approve one: doorstep promote {made[-1] if len(made) == 1 else 'VERSION'} --by NAME --reason TEXT."
+            if made
+            else "Run doorstep train --until DATE.",
+        )
+    return load_model(home, str(entry["version"]))
 
 
-def point_champion(home: Path, version: str, by: str, reason: str, at: str) -> None:
-    """Make ``version`` the model in use and keep the pointer's history (who, why, when) beside it."""
-    load_model(home, version)
-    entry = {"version": version, "by": by, "reason": reason, "at": at, "before": champion_version(home)}
-    history = home / "models" / "champions.jsonl"
-    history.parent.mkdir(parents=True, exist_ok=True)
-    with history.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry, sort_keys=True) + "\n")
+@contextmanager
+def changing(home: Path, who: str) -> Iterator[None]:
+    """Hold the one lock under which the pointer is changed; the second comer is told who holds it (InputError).
+
+    The lock belongs to the process, not to the file: it is gone with whoever held it.
+    """
+    path = home / "models" / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as held:
+            stream.seek(0)
+            holder = stream.read().strip()
+            raise InputError(
+                f"Somebody else is changing the model in use at this moment ({holder or 'just begun'}).",
+                where=f"models/{LOCK}",
+                cure="Look at doorstep models list when they are done, then decide again. Nothing was changed by you.",
+            ) from held
+        stream.truncate(0)
+        stream.write(f"{who}, since {datetime.now(UTC):%H:%M:%S} UTC")
+        stream.flush()
+        try:
+            yield
+        finally:
+            stream.truncate(0)
+
+
+def point_champion(
+    home: Path, version: str | None, by: str, reason: str, at: str, facts: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Make ``version`` the model in use (None: none is) and keep the pointer's history beside it; returns the entry.
+
+    ``facts`` go into the entry: its ``kind`` (promote, rollback, off, first), whether a named person ``approved`` it,
+    ``expires_at``, an ``override``. The pointer is written first and is what counts; a history that lacks it after a
+    crash is completed by :func:`history`. A version whose bytes are not those saved is refused.
+    """
+    if version is not None:
+        load_model(home, version)
+    entry = {"kind": "promote", "approved": version is not None, **(facts or {})}
+    entry |= {"version": version, "by": by, "reason": reason, "at": at, "before": champion_version(home)}
+    known = history(home)  # completes what a crash left out, before the pointer moves on
     write_atomic(home / "models" / CHAMPION, canonical_bytes(entry))
+    lines = [json.dumps(e, sort_keys=True, ensure_ascii=False) + "\n" for e in (*known, entry)]
+    write_atomic(home / "models" / HISTORY, "".join(lines).encode())
+    return entry
+
+
+def history(home: Path) -> list[dict[str, Any]]:
+    """Every change of the model in use, oldest first; the pointer itself is the last one."""
+    path = home / "models" / HISTORY
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    try:
+        out = [dict(json.loads(line)) for line in lines]
+    except ValueError as problem:
+        raise InputError(
+            f"{HISTORY} cannot be read: it is damaged.",
+            where=f"models/{HISTORY}",
+            cure="Restore it from a backup; the model in use and the published lists stay as they are.",
+        ) from problem
+    now = champion_entry(home)
+    return [*out, now] if now is not None and (not out or out[-1] != now) else out
+
+
+def line_of_champions(home: Path) -> list[dict[str, Any]]:
+    """The champions one stands on another, the one in use last: what :func:`models.promote.rollback` goes back along.
+
+    A rollback takes the uppermost away; an approval given anew replaces itself; a model put in use after a
+    switching-off stands on the one before it.
+    """
+    line: list[dict[str, Any]] = []
+    for entry in history(home):
+        if entry.get("kind") == "rollback" and line:
+            line.pop()
+        if line and (line[-1]["version"] is None or line[-1]["version"] == entry["version"]):
+            line.pop()
+        line.append(entry)
+    return line
