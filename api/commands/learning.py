@@ -1,20 +1,26 @@
-"""Commands of the analyst: train, score, evaluate, report."""
+"""Commands of the analyst: train, tune, score, evaluate, report."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
 from api.console import progress, say, write
 
+Family = Annotated[
+    str,
+    typer.Option("--family", help="elastic_net, scorecard, ebm or boosted; all: one after the other."),
+]
+
 
 @app.command()
 def train(
-    until: Annotated[str, typer.Option("--until", help="Use nothing recorded after this date.")],
+    until: Annotated[str, typer.Option("--until", help="Nothing recorded after this date.")],
+    family: Family = "elastic_net",
     seed: Annotated[int, typer.Option("--seed", help="The same seed gives the same model.")] = 1,
     health_authorised_by: Annotated[
         str | None, typer.Option("--health-authorised-by", help="Who allows health markers as features.")
@@ -25,19 +31,46 @@ def train(
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Fit and calibrate a model on what was known by a date; the first becomes the one in use."""
+    """Fit, calibrate and test a model of a family on what was known by a date; promote puts one in use."""
     take(home, json)
+    from models.families import NAMES
     from models.training import train as fit
 
-    made = fit(
-        home_folder(),
-        moment(until),
-        seed,
-        health_authorised_by=health_authorised_by,
-        health_reason=health_reason,
-        progress=progress,
-    )
-    say(made.to_dict(), made.render())
+    made = [
+        fit(
+            home_folder(),
+            moment(until),
+            seed,
+            family=name,
+            health_authorised_by=health_authorised_by,
+            health_reason=health_reason,
+            progress=progress,
+        )
+        for name in (NAMES if family == "all" else (family,))
+    ]
+    facts: Any = [m.to_dict() for m in made]
+    say(facts if len(made) > 1 else facts[0], "\n".join(m.render() for m in made))
+
+
+@app.command()
+def tune(
+    until: Annotated[str, typer.Option("--until", help="Nothing recorded after this date.")],
+    minutes: Annotated[
+        float, typer.Option("--minutes", min=0.0, help="The budget; the first trial is always made.")
+    ],
+    family: Annotated[
+        str, typer.Option("--family", help="elastic_net, scorecard, ebm or boosted.")
+    ] = "elastic_net",
+    seed: Annotated[int, typer.Option("--seed", help="The same seed tries the same settings.")] = 1,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Search better settings for a family; train uses what was found. Takes up where it was stopped."""
+    take(home, json)
+    from models.tune import tune as search
+
+    found = search(home_folder(), family, moment(until), minutes, seed, progress=progress)
+    say(found.to_dict(), found.render())
 
 
 @app.command()
