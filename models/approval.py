@@ -95,15 +95,19 @@ def standing_of(entry: Mapping[str, Any]) -> Standing:
     )
 
 
-def usable(home: Path, nature: str, now: datetime | None = None) -> dict[str, Any]:
-    """The document of the model in use, if a new list may be made with it from records of this ``nature``.
+def usable(home: Path, nature: str, version: str | None = None, now: datetime | None = None) -> Standing:
+    """How the model in use stands, if a new list may be made with it from records of this ``nature``.
 
-    Raises NotFoundError when none is in use, InputError when its approval has ended, when it has none and the records
-    are not simulated, or when its file is not the one that was saved.
+    ``version``: the one the list is being made with; refused when another has taken its place. Raises NotFoundError
+    when none is in use, InputError when its approval has ended, when it has none and the records are not simulated, or
+    when its file is not the one that was saved.
     """
-    doc = store.champion(home)
+    in_use = store.champion(home)["version"]
     found = standing(home)
-    assert found is not None
+    if found is None or found.version != in_use or version not in (None, in_use):
+        raise InputError(
+            "The model in use was changed at this very moment.", where="models", cure="Do it again."
+        )
     now = datetime.now(UTC) if now is None else now
     if found.expired(now):
         assert found.expires_at is not None
@@ -119,7 +123,7 @@ def usable(home: Path, nature: str, now: datetime | None = None) -> dict[str, An
             where="models/champion.json",
             cure="Train on these records, then: doorstep promote VERSION --by NAME --reason TEXT.",
         )
-    return doc
+    return found
 
 
 def begin(home: Path, version: str, nature: str, now: datetime | None = None) -> bool:

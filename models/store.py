@@ -131,6 +131,11 @@ def _object(path: Path) -> dict[str, Any]:
         ) from problem
 
 
+def manifest(home: Path, version: str) -> dict[str, Any]:
+    """What was noted beside a model when it was saved: the digest of its document, when it was made."""
+    return _object(home / "models" / version / "manifest.json")
+
+
 def champion_entry(home: Path) -> dict[str, Any] | None:
     """The pointer: version in use, by whom, why and when; None before the first. ``version`` is None while the model
     is switched off. InputError when the file is damaged."""

@@ -24,7 +24,7 @@ from features.errors import InputError
 from features.harm import load_scheme
 from features.home import Home
 from features.records import Records
-from models import compare, families, fitting, own, settings, store
+from models import approval, compare, families, fitting, own, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
 from models.logistic import ElasticNet, term_sign
 from models.parts import part
@@ -62,11 +62,13 @@ class Trained:
     results: dict[str, Any] | None
     alias: str
     run_id: str | None
+    standing: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain facts for ``--json``."""
         facts = {k: self.doc[k] for k in ("version", "seed", "training", "harm_parts", "notes")}
-        return {**facts, "alias": self.alias, "mlflow_run": self.run_id, "temporal_test": self.results}
+        facts |= {"alias": self.alias, "standing": list(self.standing), "mlflow_run": self.run_id}
+        return {**facts, "temporal_test": self.results}
 
     def render(self) -> str:
         """A few lines for the terminal."""
@@ -85,7 +87,7 @@ class Trained:
                 for row in self.results["ranking"]
                 if row["t"] == "pooled" and row["cohort"] == "all" and not row["score"].startswith("without")
             ]
-        return "\n".join(lines + [f"  note: {note}" for note in self.doc["notes"]])
+        return "\n".join(lines + [f"  note: {note}" for note in (*self.doc["notes"], *self.standing)])
 
     def _size(self) -> str:
         """How much the main head holds, and whether the data alone would have pointed the declared way."""
@@ -124,8 +126,9 @@ def train(
 
     ``changes``: changes to the family's settings; None: those that ``doorstep tune`` found for this home, if any.
 
-    Writes ``models/<version>/model.json`` and its manifest, logs an MLflow run (``track``), and makes the model the
-    champion when there is none, else a challenger. ``health_authorised_by`` and ``health_reason`` admit health
+    Writes ``models/<version>/model.json`` and its manifest and logs an MLflow run (``track``). The model is a
+    challenger until a named person promotes it (``models.promote``); only the first one of a simulated force is used
+    without that, and says so. ``health_authorised_by`` and ``health_reason`` admit health
     markers; both are recorded in the document. Raises InputError when no date has complete outcomes, nothing at all
     was recorded in them, or no column varies.
     """
@@ -143,22 +146,32 @@ def train(
     doc["load"] = {"load_id": load.load_id, "nature": load.nature, "manifest": _manifest_hash(load.manifest)}
     doc["temporal_test"] = None if results is None else _summary(results)
     saved = store.save(home_path, doc, {"made_at": datetime.now(UTC).isoformat(timespec="seconds")})
-    first = store.champion_version(home_path) is None
-    if first:
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        store.point_champion(home_path, saved["version"], "train", "first model: there was no champion", now)
-    in_use = store.champion_version(home_path) == saved["version"]
-    alias = "champion" if in_use else "challenger"
     if results is not None:
         store.write_atomic(
             home_path / "models" / saved["version"] / "temporal_test.json", store.canonical_bytes(results)
         )
-    run_id = None
+    if families.class_of(family).additive:
+        approval.begin(home_path, saved["version"], load.nature)
+    alias = "champion" if store.champion_version(home_path) == saved["version"] else "challenger"
+    run_id, unrecorded = None, ""
     if track:
         from models.tracking import log_training
 
-        run_id = log_training(home_path, saved, results, alias)
-    return Trained(saved, results, alias, run_id)
+        try:
+            run_id = log_training(home_path, saved, results, alias)
+        except InputError as problem:  # the model is kept; promote records the run before it puts it in use
+            unrecorded = f"{problem.what} {problem.cure} The model itself is saved."
+    return Trained(saved, results, alias, run_id, _standing_notes(home_path, saved["version"], unrecorded))
+
+
+def _standing_notes(home: Path, version: str, unrecorded: str) -> tuple[str, ...]:
+    """What must be said of the model's place: used without an approval, or waiting for one; and a run not recorded."""
+    now = approval.standing(home)
+    if now is not None and now.version == version:
+        said = now.notes(datetime.now(UTC))
+    else:
+        said = [f"not in use: doorstep promote {version} --by NAME --reason TEXT judges it by the gates"]
+    return tuple(said + [unrecorded] * bool(unrecorded))
 
 
 def _authorisation(by: str | None, reason: str | None) -> dict[str, Any] | None:
@@ -440,6 +453,9 @@ def _summary(results: Mapping[str, Any]) -> dict[str, Any]:
     ]
     return {
         "how": results["how"],
+        "sha256": store.sha256(
+            store.canonical_bytes(results)
+        ),  # seals the tables that the gates are judged by
         "ranking": list(pooled),
         "probability": [r for r in results["probability"] if r["t"] == "pooled"],
         "harm": results["harm"],

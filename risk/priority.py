@@ -23,6 +23,7 @@ import polars as pl
 
 from features.home import Home, Load
 from features.nominals import onto
+from models.approval import usable
 from models.store import champion, code_version
 from risk.published import ABOUT, APART, ROWS, PublishedList, list_ids, lists, read_list
 from risk.reasons import Explainer
@@ -50,8 +51,8 @@ class _Previous:
 def publish(home: Home, t: datetime) -> PublishedList:
     """Freeze the list as of T from the load and the model in use; the same again returns the same list.
 
-    Raises InputError when T is in the future, nothing is loaded or no model is trained. An empty cohort gives an
-    empty list.
+    Raises InputError when T is in the future, nothing is loaded, no model is in use, or the one in use may not be used
+    for these records (``models.approval.usable``). An empty cohort gives an empty list.
     """
     refuse_future(t)
     load, doc, values = home.require(), champion(home.path), settings("list")
@@ -69,6 +70,8 @@ def publish(home: Home, t: datetime) -> PublishedList:
     list_id = f"{t.astimezone(UTC):%Y%m%dT%H%MZ}-{digest[:10]}"
     if (home.path / "lists" / list_id / ABOUT).is_file():
         return read_list(home, list_id)
+    # a list that is there already stays; a new one needs a model that may be used
+    approved = usable(home.path, load.nature, doc["version"])
     view, scored = View(load, t), score_cohort(load, doc, t)
     previous = _as_now(_before(home, t), view)
     rows = _rows(view, scored, previous, values)
@@ -77,6 +80,7 @@ def publish(home: Home, t: datetime) -> PublishedList:
         "list_id": list_id,
         "nature": load.nature,
         "published_at": datetime.now(UTC).isoformat(timespec="microseconds"),
+        "approval": {**approved.to_dict(), "notes": approved.notes(datetime.now(UTC))},
         "data_until": _data_until(load),
         "horizon_days": doc.get("horizon_days", 365),
         "previous": previous

@@ -81,8 +81,12 @@ class PublishedList:
         return (
             f"List {self.list_id} {state}: as of {day_time(self.as_of)}, "
             f"{facts['counts']['listed']:,} listed of {facts['counts']['ranked']:,} ranked, "
-            f"{facts['counts']['apart']:,} apart.\n" + changes
+            f"{facts['counts']['apart']:,} apart.\n" + "\n".join([changes, *self.notes()])
         )
+
+    def notes(self) -> list[str]:
+        """What must be said of the model it was made with, a line each."""
+        return [f"note: {note}" for note in (self.facts.get("approval") or {}).get("notes", ())]
 
 
 def list_ids(home: Home) -> list[str]:
@@ -166,6 +170,9 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
     aside = [withhold.row(row) for row in apart.iter_rows(named=True)]
     gone = [withhold.row(row) for row in leavers]
     people = [row["person_id"] for part in (cut, aside, gone) for row in part]
+    loud = published.facts.get("approval") or {}
+    if loud.get("override"):  # whoever reads the list must know; the rest of its approval stands below it
+        note = f"{loud['notes'][0]} {note}".strip()
     return Shown(published, chosen, limit, cut, aside, gone, names(view, people), known, note)
 
 

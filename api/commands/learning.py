@@ -74,6 +74,42 @@ def tune(
 
 
 @app.command()
+def backtest(
+    families: Annotated[
+        str,
+        typer.Option("--families", help="Comma-separated; the first is the model, the others stand beside."),
+    ] = "elastic_net",
+    origins: Annotated[
+        int, typer.Option("--origins", min=1, help="Past dates at which models are made.")
+    ] = 4,
+    months: Annotated[int, typer.Option("--months", min=1, help="Monthly T judged after each.")] = 6,
+    until: Annotated[
+        str | None, typer.Option("--until", help="Nothing recorded after this date. [default: all there is]")
+    ] = None,
+    truth: Annotated[Path | None, typer.Option("--truth", help="A simulated force's truth folder.")] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the fits and of the bootstrap.")] = 1,
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Make the families at past origins and judge them on the months that followed. Takes up where it was stopped."""
+    take(home, json)
+    from models.backtest import backtest as test
+
+    names = [name.strip() for name in families.split(",") if name.strip()]
+    found = test(
+        home_folder(),
+        names,
+        origins,
+        months=months,
+        until=None if until is None else moment(until),
+        truth=truth,
+        seed=seed,
+        progress=progress,
+    )
+    say(found.to_dict(), found.render())
+
+
+@app.command()
 def score(
     as_of: AsOf,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
@@ -82,12 +118,15 @@ def score(
 ) -> None:
     """Score every member of the cohort as of T."""
     take(home, json)
+    from models.approval import usable
     from models.store import champion
     from risk.looks import record_look
     from risk.score import FILE_COLUMNS, score_cohort
 
     place, t = home_folder(), moment(as_of)
-    scored = score_cohort(place.require(), champion(place.path), t)
+    load = place.require()
+    usable(place.path, load.nature)
+    scored = score_cohort(load, champion(place.path), t)
     frame = scored.frame.select(FILE_COLUMNS)
     record_look(
         place.path, "scores", by="command line", persons=frame["person_id"].to_list(), detail=out.name

@@ -1,0 +1,444 @@
+"""Put a model in use, take it back, switch it off: by a named person, for a reason, past the gates, written down.
+
+The pointer ``models/champion.json`` is what scoring reads. It is changed under one lock and only if it is still what
+it was when the gates were judged, so that of two promotions that race the second is told. Every attempt, refused or
+not, is a line of ``models/decisions.jsonl``. The MLflow registry follows the pointer; when it cannot be reached a
+promotion is refused before anything has changed, and a rollback is done all the same and says so.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from features.errors import InputError
+from features.home import Home
+from models import gates, settings, store
+from models.approval import NOBODY, standing_of
+from models.dataset import Progress
+from models.gates import Facts, Verdict
+
+DECISIONS = "decisions.jsonl"
+GATES = "gates.json"
+TRIED = "tried.json"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Who decides, why, and what they take upon themselves.
+
+    ``sign``: the groups too small to assess, and a short test, are accepted by name; ``leak_cause``: why the figures
+    of a leak-suspect run are honest; ``override``: why the model is put in use against gates it fails.
+    """
+
+    by: str
+    reason: str
+    sign: bool = False
+    leak_cause: str = ""
+    override: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.by.strip()) < 2 or not self.reason.strip() or self.by.strip().lower() == NOBODY:
+            raise InputError(
+                "A change of the model in use needs a named person and a reason.",
+                where="--by, --reason",
+                cure="Give both: who answers for it, and why.",
+            )
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was decided: the verdicts, the pointer's entry (None: nothing was changed), what else must be said."""
+
+    kind: str
+    version: str | None
+    verdicts: list[Verdict]
+    entry: dict[str, Any] | None
+    notes: list[str] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``."""
+        return {**asdict(self), "verdicts": [v.to_dict() for v in self.verdicts]}
+
+    def render(self) -> str:
+        """The gates, a line each, then what was done."""
+        lines = [gates.render(self.verdicts)] if self.verdicts else []
+        if self.entry and self.entry.get("override"):
+            bar = "!" * 72
+            lines += [bar, f"OVERRIDE by {self.entry['by']}: {self.entry['override']}"]
+            lines += [f"against: {', '.join(self.entry['overruled'])}", bar]
+        if self.entry is not None:
+            lines.append(_said(self.kind, self.entry))
+        elif self.verdicts:
+            against = gates.failed(self.verdicts)
+            lines.append(
+                f"{len(against)} of {len(self.verdicts)} gates stand against it; nothing was changed"
+            )
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def _said(kind: str, entry: Mapping[str, Any]) -> str:
+    if entry["version"] is None:
+        return f"no model is in use: switched off by {entry['by']}. Published lists stay as they are"
+    done = {"promote": "in use", "rollback": "in use again"}[kind]
+    until = entry.get("expires_at")
+    before = entry.get("before")
+    return (
+        f"model {entry['version']} is {done}, by {entry['by']}: {entry['reason']}"
+        + (f"; approved until {until[:10]}" if until else "")
+        + (f"; before it {before}" if before and before != entry["version"] else "")
+    )
+
+
+# --- promote -------------------------------------------------------------------------------------------------
+
+
+def promote(
+    home: Home,
+    version: str,
+    signature: Signature,
+    *,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+    track: bool = True,
+) -> Change:
+    """Put ``version`` in use if it passes the gates, or against them by an override; approved for a limited time.
+
+    Raises InputError when a gate refuses it (saying which and by how much), when its file or its results were altered,
+    when the model in use was changed meanwhile, or when the record of runs (``track``) cannot be written: in every case
+    the model in use stays, and so do the published lists.
+    """
+    at = datetime.now(UTC) if now is None else now
+    place = Path(home.path)
+    doc = store.load_model(place, version)
+    seen = store.champion_entry(place)
+    results = results_of(place, doc)
+    if track:
+        _recorded(place, doc, results)
+    verdicts = judge(home, doc, results, signature, progress)
+    decision = _decision("promote", version, signature, at, verdicts)
+    against = [v for v in gates.failed(verdicts) if not _overruled(v, signature)]
+    if against:
+        _write_down(place, {**decision, "kind": "refused"}, verdicts, track)
+        raise _refusal(version, against)
+    overruled = [v.gate for v in verdicts if v.outcome == gates.FAILED]
+    facts = {
+        "kind": "promote",
+        "approved": True,
+        "expires_at": _later(at, "days"),
+        "override": signature.override if overruled else "",
+        "overruled": overruled,
+        "signed": [v.words for v in verdicts if v.outcome == gates.SIGNED],
+        "gates": decision["gates"],
+    }
+    with store.changing(place, signature.by):
+        if store.champion_entry(place) != seen:
+            raise InputError(
+                "The model in use was changed while the gates were judged: "
+                f"now it is {store.champion_version(place) or 'none'}.",
+                where="models/champion.json",
+                cure="Look at doorstep models list, then decide again. Nothing was changed by you.",
+            )
+        entry = store.point_champion(place, version, signature.by, signature.reason, _stamp(at), facts)
+    notes = _write_down(place, decision, verdicts, track)
+    if signature.override and not overruled:
+        notes.append("the override was not needed and is not kept with the model")
+    return Change("promote", version, verdicts, entry, notes)
+
+
+def check(home: Home, version: str, progress: Progress | None = None) -> Change:
+    """What the gates say of ``version``; nothing is changed and nothing is recorded."""
+    place = Path(home.path)
+    doc = store.load_model(place, version)
+    verdicts = judge(home, doc, results_of(place, doc), None, progress)
+    return Change("check", version, verdicts, None)
+
+
+def _overruled(verdict: Verdict, signature: Signature) -> bool:
+    """Whether the approver's override covers a failed gate; a signature is never replaced by one."""
+    return verdict.outcome == gates.FAILED and not verdict.hard and bool(signature.override.strip())
+
+
+def _refusal(version: str, against: list[Verdict]) -> InputError:
+    told = "; ".join(f"{v.gate}: {v.words}" for v in against)
+    cures = []
+    if any(v.outcome == gates.TO_SIGN for v in against):
+        cures.append("add --sign to answer by name for what could not be assessed")
+    if any(v.gate == "no leak" for v in against):
+        cures.append("add --leak-cause TEXT once the cause is known")
+    if any(v.outcome == gates.FAILED and not v.hard for v in against):
+        cures.append(
+            "train a better one, or put it in use all the same with --override TEXT, which is recorded"
+        )
+    if any(v.gate == "explained exactly" for v in against):
+        cures.append("train another family")
+    count = f"{len(against)} gate{'s stand' if len(against) > 1 else ' stands'} against it"
+    return InputError(
+        f"Model {version} is not put in use, {count}. {told}.",
+        where="gates",
+        cure=f"{'; '.join(cures).capitalize()}. The model in use stays.",
+    )
+
+
+def judge(
+    home: Home,
+    doc: Mapping[str, Any],
+    results: Mapping[str, Any] | None,
+    signature: Signature | None,
+    progress: Progress | None = None,
+) -> list[Verdict]:
+    """The verdicts of all gates for a saved model, with what they need worked out: the model in use beside it on the
+    same dates, and the fit made again. Both are kept beside the model, so that a second attempt need not wait."""
+    from models import families
+
+    place = Path(home.path)
+    additive = families.class_of(doc["family"]).additive
+    in_use = store.champion_version(place)
+    facts = Facts(
+        str(doc["version"]),
+        additive,
+        in_use=in_use,
+        by=signature.by if signature else "",
+        leak_cause=signature.leak_cause if signature else "",
+        signed=signature.sign if signature else False,
+    )
+    if not additive or results is None:
+        return gates.judge(results, None, facts)
+    tried = _Tried(place, doc)
+    reproduced, how = tried.keep("reproduced", {}, lambda: list(reproduce(home, doc, progress)))
+    versus = None
+    if in_use is not None and in_use != doc["version"]:
+        key = {"champion": in_use, "records": home.require().records().state}
+        versus = tried.keep("versus", key, lambda: beside(home, doc, in_use, results, progress))
+    facts = Facts(**{**asdict(facts), "reproduced": reproduced, "reproduction": how})
+    return gates.judge(results, versus, facts)
+
+
+class _Tried:
+    """What took minutes to find out about a model, kept with what it depends on."""
+
+    def __init__(self, home: Path, doc: Mapping[str, Any]) -> None:
+        self.path = home / "models" / doc["version"] / TRIED
+        self.code = store.code_version()
+
+    def keep(self, name: str, key: Mapping[str, Any], find: Any) -> Any:
+        """The kept value of ``name`` if code and ``key`` are the same, else ``find()``, kept."""
+        wanted = {"code": self.code, **key}
+        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
+        if known.get(name, {}).get("key") != wanted:
+            known[name] = {"key": wanted, "value": find()}
+            store.write_atomic(self.path, store.canonical_bytes(known))
+        return known[name]["value"]
+
+
+def results_of(home: Path, doc: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The results tables of the temporal test, None where there was none; refused when they are not those whose digest
+    the model document holds."""
+    said = doc.get("temporal_test")
+    if not said:
+        return None
+    path = home / "models" / doc["version"] / "temporal_test.json"
+    data = path.read_bytes() if path.is_file() else b""
+    if store.sha256(data) != said.get("sha256"):
+        raise InputError(
+            f"The results of model {doc['version']} are not those of its training: their sha256 differs.",
+            where=f"models/{doc['version']}/temporal_test.json",
+            cure="Restore the file from a backup or train again; no gate is judged by it as it is.",
+        )
+    return dict(json.loads(data))
+
+
+def reproduce(home: Home, doc: Mapping[str, Any], progress: Progress | None = None) -> tuple[bool, str]:
+    """Fit again from the same load, date and recipe, without anything kept from the first time; whether the document is
+    the same to the bit, and how that was found."""
+    from models.training import Recipe, _manifest_hash, fit_until
+
+    load = doc.get("load", {})
+    try:
+        held = home.load(load.get("load_id", ""))
+    except InputError:
+        return False, f"load {load.get('load_id', '')} is no longer here, so it cannot be fitted again"
+    if _manifest_hash(held.manifest) != load["manifest"]:
+        return False, f"load {held.load_id} is not the one it was trained on: its manifest differs"
+    until = datetime.fromisoformat(doc["training"]["until"])
+    again = fit_until(held.records(), until, Recipe.of(doc), None, progress)
+    apart = differing(doc, again)
+    if apart:
+        return False, f"fitted again it differs in {', '.join(apart)}"
+    code = "" if doc["code"] == again["code"] else f" (by code {again['code']}; it was made by {doc['code']})"
+    return True, f"fitted again from load {held.load_id}, seed {doc['seed']}: the same to the bit{code}"
+
+
+def differing(doc: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
+    """Parts of a model document that a second fit did not give again; what is not of the fit is left out."""
+    outside = {"version", "load", "temporal_test", "notes", "code", "libraries"}
+    names = sorted((set(doc) | set(again)) - outside)
+    one, other = json.loads(store.canonical_bytes(doc)), json.loads(store.canonical_bytes(again))
+    return [name for name in names if one.get(name) != other.get(name)]
+
+
+def beside(
+    home: Home,
+    doc: Mapping[str, Any],
+    in_use: str,
+    results: Mapping[str, Any],
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """The paired differences of a model and the one in use, on the dates of the temporal test; whichever of them has
+    seen the future of those dates is made again as it would have been made then. Where the model in use cannot score
+    these records any more (a feature vanished), ``problem`` says so."""
+    from models.evaluate import evaluate
+
+    dates = sorted({datetime.fromisoformat(r["t"]) for r in results["cohort"]})
+    try:
+        found = evaluate(
+            home, dates, None, str(doc["version"]), others=("champion",), progress=progress, track=False
+        )
+    except InputError as problem:
+        return {"difference": [], "problem": problem.what}
+    rows = [r for r in found.tables["difference"] if r["rule"] in ("champion", in_use)]
+    return {"difference": [{**r, "rule": "champion"} for r in rows]}
+
+
+# --- take back -----------------------------------------------------------------------------------------------
+
+
+def rollback(home: Path, by: str, reason: str, *, now: datetime | None = None, track: bool = True) -> Change:
+    """Put the champion before this one back in use, in one call; after a switching-off, the one that was switched off.
+
+    It keeps the approval it had, for ``rollback_days`` of ``models/data/gates.toml`` at least. Raises InputError when
+    there is none before, or when its file is not the one that was saved: then everything stays as it is.
+    """
+    signature, at = Signature(by, reason), datetime.now(UTC) if now is None else now
+    with store.changing(home, by):
+        line = store.line_of_champions(home)
+        earlier = [e for e in line[:-1] if e["version"] is not None]
+        if not earlier:
+            raise InputError(
+                "There is no earlier champion to go back to.",
+                where="models/champions.jsonl",
+                cure="doorstep rollback --off switches the model off; doorstep promote puts another in use.",
+            )
+        target = earlier[-1]
+        kept: dict[str, Any] = {
+            k: target[k] for k in ("approved", "override", "overruled", "signed", "gates") if k in target
+        }
+        until: str | None = target.get("expires_at")
+        if kept.get("approved"):
+            grace = _later(at, "rollback_days")
+            until = max(until or grace, grace, key=datetime.fromisoformat)
+        facts: dict[str, Any] = {**kept, "kind": "rollback", "expires_at": until}
+        entry = store.point_champion(home, target["version"], by, reason, _stamp(at), facts)
+    decision = _decision("rollback", entry["version"], signature, at, [])
+    notes = _write_down(home, decision, None, track)
+    notes += [n for n in standing_of(entry).notes(at) if "ends on" not in n]
+    return Change("rollback", entry["version"], [], entry, notes)
+
+
+def switch_off(
+    home: Path, by: str, reason: str, *, now: datetime | None = None, track: bool = True
+) -> Change:
+    """Take the model in use out of use without another: no list is made until one is put back. Published lists stay.
+
+    Raises InputError when none is in use.
+    """
+    signature, at = Signature(by, reason), datetime.now(UTC) if now is None else now
+    with store.changing(home, by):
+        before = store.champion_version(home)
+        if before is None:
+            raise InputError("No model is in use.", where="models", cure="There is nothing to switch off.")
+        entry = store.point_champion(home, None, by, reason, _stamp(at), {"kind": "off", "approved": False})
+    notes = _write_down(home, _decision("off", before, signature, at, []), None, track)
+    return Change("off", None, [], entry, notes)
+
+
+# --- writing down --------------------------------------------------------------------------------------------
+
+
+def _stamp(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")
+
+
+def _later(at: datetime, life: str) -> str:
+    return _stamp(at + timedelta(days=int(settings.load("gates")["life"][life])))
+
+
+def _decision(
+    kind: str, version: str | None, signature: Signature, at: datetime, verdicts: list[Verdict]
+) -> dict[str, Any]:
+    """Everything an auditor would ask of one decision."""
+    text = settings.texts()["gates"]
+    return {
+        "kind": kind,
+        "version": version,
+        "at": _stamp(at),
+        **asdict(signature),
+        "account": _account(),
+        "code": store.code_version(),
+        "gates": {"version": settings.load("gates")["version"], "sha256": store.sha256(text.encode())},
+        "verdicts": [v.to_dict() for v in verdicts],
+    }
+
+
+def _account() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container user without an entry in the password file
+        return f"uid {os.getuid()}"
+
+
+def _write_down(
+    home: Path, decision: Mapping[str, Any], verdicts: list[Verdict] | None, track: bool
+) -> list[str]:
+    """Keep a decision: a line beside the models, the verdicts beside the model, both in the record of runs; what the
+    record could not take is said, not raised, since the decision has been taken."""
+    line = json.dumps(decision, ensure_ascii=False, sort_keys=True) + "\n"
+    handle = os.open(home / "models" / DECISIONS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(handle, line.encode())
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    if verdicts is not None:
+        path = home / "models" / str(decision["version"]) / GATES
+        store.write_atomic(path, store.canonical_bytes(decision))
+    if not track:
+        return []
+    from models import tracking
+
+    try:
+        tracking.log_decision(home, str(decision["version"]), decision)
+        tracking.follow(home)
+    except InputError as problem:
+        return [
+            f"{problem.what} The decision is in models/{DECISIONS}; the registry follows at the next one."
+        ]
+    return []
+
+
+def _recorded(home: Path, doc: Mapping[str, Any], results: Mapping[str, Any] | None) -> None:
+    """See to it that the model's run is recorded before it can be put in use: a run that could not be recorded when it
+    was trained is recorded now."""
+    from models import tracking
+
+    if tracking.registered(home, str(doc["version"])) is None:
+        tracking.log_training(home, doc, results, "challenger")
+
+
+def decisions(home: Path) -> list[dict[str, Any]]:
+    """Every decision about a model, refused ones among them, oldest first."""
+    path = home / "models" / DECISIONS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines]
+
+
+def judged(home: Path, version: str) -> dict[str, Any] | None:
+    """The last decision about a model with its verdicts, or None."""
+    path = home / "models" / version / GATES
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
