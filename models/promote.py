@@ -215,7 +215,7 @@ def judge(
     versus = None
     if in_use is not None and in_use != doc["version"]:
         key = {"champion": in_use, "records": home.require().records().state}
-        versus = tried.keep("versus", key, lambda: beside(home, doc, in_use, results, progress))
+        versus = tried.keep("versus", key, lambda: beside(home, doc, results, progress))
     facts = Facts(**{**asdict(facts), "reproduced": reproduced, "reproduction": how})
     return gates.judge(results, versus, facts)
 
@@ -286,7 +286,6 @@ def differing(doc: Mapping[str, Any], again: Mapping[str, Any]) -> list[str]:
 def beside(
     home: Home,
     doc: Mapping[str, Any],
-    in_use: str,
     results: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -302,8 +301,9 @@ def beside(
         )
     except InputError as problem:
         return {"difference": [], "problem": problem.what}
-    rows = [r for r in found.tables["difference"] if r["rule"] in ("champion", in_use)]
-    return {"difference": [{**r, "rule": "champion"} for r in rows]}
+    rows = [r for r in found.tables["difference"] if r["rule"] == "champion"]
+    notes = [n for n in found.facts["notes"] if n.startswith("champion is not among the scores")]
+    return {"difference": rows, **({"problem": notes[0]} if notes and not rows else {})}
 
 
 # --- take back -----------------------------------------------------------------------------------------------

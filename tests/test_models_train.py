@@ -385,7 +385,8 @@ def test_first_model_is_champion_and_its_bytes_are_sealed(trained: tuple[Home, t
 def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Home, training.Trained]) -> None:
     import mlflow
 
-    from models.tracking import REGISTERED, set_champion
+    from models.promote import Signature, promote, rollback
+    from models.tracking import REGISTERED
 
     home, first = trained
     second = training.train(home, parse_as_of("2024-10-01"), seed=1)
@@ -399,11 +400,15 @@ def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Hom
     assert {"model.json", "signature.json", "data_dictionary.json", "tables", "plots"} <= files
     assert "auc.model" in client.get_run(first.run_id).data.metrics
     with pytest.raises(InputError, match="named person"):
-        set_champion(home.path, second.doc["version"], "", "better")
-    set_champion(home.path, second.doc["version"], "A. Approver", "newer records")
+        Signature("", "better")
+    by = Signature("A. Approver", "newer records", sign=True, override="a made-up force of 400 persons")
+    promote(home, second.doc["version"], by)
     assert store.champion_version(home.path) == second.doc["version"]
     assert client.get_model_version_by_alias(REGISTERED, "champion").version == challenger.version
-    set_champion(home.path, first.doc["version"], "A. Approver", "back again")
+    rollback(home.path, "A. Approver", "back again")
+    assert store.champion_version(home.path) == first.doc["version"]
+    champion = client.get_model_version_by_alias(REGISTERED, "champion")
+    assert champion.tags["doorstep.version"] == first.doc["version"]
 
 
 def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, training.Trained]) -> None:
