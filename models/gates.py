@@ -246,8 +246,11 @@ def _groups(rows: Rows | None, facts: Facts, limits: Mapping[str, Any]) -> Itera
     for row in rows:
         if row.get("t", "pooled") != "pooled":
             continue
-        name = f"{row['group']}: {row['value']}"
-        if not row.get("assessable") or (row.get("serious") or 0) < int(limits["min_serious"]):
+        if row["grouping"] == "everyone":
+            continue
+        name = f"{row['grouping']}: {row['group']}"
+        counted = row.get("serious_persons")  # null where withheld: then ``assessable`` alone says
+        if not row.get("assessable") or (counted is not None and counted < int(limits["min_serious"])):
             unsigned.append(name)
         else:
             yield _overlap(name, row, limits["observed_over_expected"])

@@ -28,10 +28,10 @@ def ranked(score: str, auc: float, capture: float, dates: int = 6) -> dict[str, 
 
 def group(name: str, value: str, serious: int = 80, oe: float = 1.0, fnr: float = 1.0) -> dict[str, Any]:
     return {
-        "group": name,
-        "value": value,
+        "grouping": name,
+        "group": value,
         "n": 900,
-        "serious": serious,
+        "serious_persons": serious,
         "observed_over_expected": oe,
         "observed_over_expected_low": oe - 0.1,
         "observed_over_expected_high": oe + 0.1,

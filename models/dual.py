@@ -1,0 +1,72 @@
+"""Likely victims who stand on record as suspects: found for review by a person, never decided here.
+
+In some pairs each of the two is recorded as a suspect against the other. Someone who is the victim far more often, or
+who is suspected only in answering allegations by someone who was suspected first, may be a victim who defended
+themselves. Such a pair is held for review, and so is the person when nothing else speaks for their place on a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+import polars as pl
+
+from features.histories import histories, left_out
+from features.records import Records
+from models import settings
+
+HELD = "held for review: may be the victim"
+RolesOf = Callable[[datetime], pl.DataFrame]
+_FACTS = ("pair_events_ever", "reverse_events_ever")
+_ALONE = ("pair_counter_allegations_ever", "pair_followed")
+
+
+def dual_pairs(records: Records, t: datetime) -> pl.DataFrame:
+    """Pairs in which each is recorded as a suspect against the other, as known at T.
+
+    One row for each direction: suspect_id, victim_id, ``events`` (by the suspect against the victim), ``reverse``
+    (the other way), ``why`` (null: nothing speaks for the suspect being the victim; else in words). The rule and its
+    numbers are in ``fairness.toml`` [dual_role], the facts the catalogue's. Where the extract has no
+    counter-allegations the first half of the rule stands alone.
+    """
+    rule = settings.load("fairness")["dual_role"]
+    lost = left_out(records, "dyad")
+    alone = bool(rule["counter_alone"]) and not lost.keys() & {"pair_counter_allegations", "pair_followed"}
+    pairs = histories(records, "dyad", t, columns=[*_FACTS, *(_ALONE if alone else ())])
+    events, reverse = pl.col("pair_events_ever"), pl.col("reverse_events_ever")
+    mostly = reverse >= float(rule["times"]) * events
+    answering: pl.Expr = pl.lit(False)
+    if alone:
+        only = pl.col("pair_counter_allegations_ever") >= events
+        answering = only & (pl.col("pair_followed") == 1)
+    return (
+        pairs.filter((events > 0) & (reverse > 0))
+        .with_columns(
+            why=pl.when(mostly)
+            .then(pl.lit("recorded far more often as the victim of the same person"))
+            .when(answering)
+            .then(pl.lit("suspected only in answering allegations, by someone suspected first"))
+        )
+        .select("suspect_id", "victim_id", "why", events=events, reverse=reverse)
+        .sort("suspect_id", "victim_id")
+    )
+
+
+def dual_roles(records: Records, t: datetime) -> pl.DataFrame:
+    """Persons who are suspect and victim of the same other person: person_id (sorted), ``pairs`` (such pairs),
+    ``likely`` (of these, where they may be the victim), ``others`` (pairs in which they are the suspect and no doubt
+    is recorded) and ``held``: there is at least one likely pair and no other to rank them on."""
+    pairs = dual_pairs(records, t)
+    every = histories(records, "dyad", t, columns=["pair_events_ever"]).filter(pl.col("pair_events_ever") > 0)
+    suspected = every.group_by(person_id="suspect_id").agg(all_pairs=pl.len())
+    mine = pairs.group_by(person_id="suspect_id").agg(
+        pairs=pl.len().cast(pl.Int64), likely=pl.col("why").is_not_null().sum().cast(pl.Int64)
+    )
+    return (
+        mine.join(suspected, on="person_id")
+        .with_columns(others=pl.col("all_pairs").cast(pl.Int64) - pl.col("likely"))
+        .with_columns(held=(pl.col("likely") > 0) & (pl.col("others") == 0))
+        .select("person_id", "pairs", "likely", "others", "held")
+        .sort("person_id")
+    )

@@ -1,0 +1,235 @@
+"""How the list moves when the records are otherwise: reported less by one group, or with more or less police in them.
+
+Three questions no figure of a model answers, because a model only knows what was recorded:
+
+* *reported less*: had a fifth of the domestic events of one group's members never been reported, how many of its
+  places on the list would it lose? The model is held as it is, the events are taken out of the records, histories are
+  computed again. Read backwards: who is reported a fifth less than others today is short of that many places.
+* *outcomes reported less*: the same of what is counted afterwards. Were a fifth of the group's harm unrecorded, its
+  share of the harm, and what came true of what was expected, would be that much higher. No records are needed.
+* *police attention*: the same list without rows that police action makes (arrests, bail, circulations, markers), and
+  with the police-initiated events that the record store never holds put back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from features.records import Records
+from models import settings
+from models.dataset import Source
+from models.groups import order_of
+from models.places import number, places_of
+from models.scorer import Scorer
+
+if TYPE_CHECKING:
+    from models.compare import Occasion
+    from models.fairness import Book
+
+Array = npt.NDArray[np.float64]
+NOT_RANKED = -1.0
+"""List order of someone who would not be in the cohort: after everyone who is."""
+
+LESS, UNSEEN = "reported less", "outcomes reported less"
+WITHOUT, WITH = "without police action", "with police-initiated records"
+TITLES = {
+    LESS: "a fifth of the group's domestic events never reported",
+    UNSEEN: "a fifth of the group's harm never reported",
+    WITHOUT: "without arrests, bail, circulations, markers and breaches nobody reported",
+    WITH: "with the events that police set going themselves put back",
+}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Scores of one date's persons (in their order) had the records been otherwise.
+
+    ``thinned``: list orders with a share of everyone's domestic events gone, one for each drawing; ``others``: what
+    -> list order. A person who would not be in the cohort has :data:`NOT_RANKED`.
+    """
+
+    thinned: list[Array]
+    others: dict[str, Array]
+
+
+def scene_of(
+    doc: Mapping[str, Any], records: Records, audit: Mapping[str, pl.DataFrame], seed: int = 1
+) -> Callable[[Occasion], Scene]:
+    """A function of an occasion that computes its :class:`Scene` with the model ``doc``: histories of the whole cohort,
+    ``times`` + 2 of them. ``audit``: tables of the audit store, for the police-initiated rows alone."""
+
+    def at(o: Occasion) -> Scene:
+        rule = settings.load("fairness")
+        less = rule["under_reporting"]
+        thinned = [
+            ordered(doc, thin(records, o.t, float(less["share"]), [seed, k]), o)
+            for k in range(int(less["times"]))
+        ]
+        others = {
+            WITHOUT: ordered(doc, without_action(records, rule["attention"]), o),
+            WITH: ordered(doc, with_initiated(records, audit), o),
+        }
+        return Scene(thinned, others)
+
+    return at
+
+
+def ordered(doc: Mapping[str, Any], records: Records, o: Occasion) -> Array:
+    """List order (expected harm) of the persons of ``o`` on other records."""
+    rows = Source(records).features_at(o.t).filter(pl.col("in_scope"))
+    scored = Scorer(doc).score(rows).select("person_id", "expected_harm")
+    found = pl.DataFrame({"person_id": o.persons.cast(pl.String)}).join(
+        scored, on="person_id", how="left", maintain_order="left"
+    )
+    return found["expected_harm"].fill_null(NOT_RANKED).to_numpy()
+
+
+def thin(records: Records, t: datetime, part: float, seed: list[int]) -> Records:
+    """The records with ``part`` of the domestic events known by T gone, and every row that hangs on one.
+
+    Which events go depends on their ids and the seed alone. ``part`` is between 0 and 1.
+    """
+    event = records.table("event").filter(pl.col("domestic") == "Y", pl.col("known_from") <= t)
+    ids = event["event_id"].unique().sort().to_list()
+    drawn = [event_id for event_id in ids if _drawn(event_id, seed) < part]
+    gone: dict[str, pl.Series] = {"event_id": pl.Series(drawn, dtype=pl.String)}
+    tables = {}
+    for name, frame in records.tables.items():
+        kept = frame
+        for column, keys in gone.items():
+            if column in kept.columns:
+                kept = kept.filter(~pl.col(column).is_in(keys.implode()).fill_null(False))
+        tables[name] = kept
+        if name in ("custody", "bail"):  # an arrest goes with its event, bail and its breach with the arrest
+            gone[f"{name}_id"] = _lost(frame, kept, f"{name}_id")
+    mark = hashlib.sha256(repr((t, part, seed)).encode()).hexdigest()[:8]
+    return replace(records, load_id=f"{records.load_id}/thinned-{mark}", tables=tables)
+
+
+def _lost(frame: pl.DataFrame, kept: pl.DataFrame, key: str) -> pl.Series:
+    return frame.select(key).join(kept.select(key), on=key, how="anti")[key].unique()
+
+
+def _drawn(event_id: str, seed: list[int]) -> float:
+    digest = hashlib.sha256(f"{seed} {event_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def without_action(records: Records, rule: Mapping[str, Any]) -> Records:
+    """The records without the tables that police action fills, and without breaches that nobody reported."""
+    tables = {
+        name: frame.clear() if name in rule["tables"] else frame for name, frame in records.tables.items()
+    }
+    reported = pl.col("source").is_in(list(rule["breach_sources"])).fill_null(False)
+    tables["breach"] = tables["breach"].filter(reported)
+    return replace(records, load_id=f"{records.load_id}/without-action", tables=tables)
+
+
+def with_initiated(records: Records, audit: Mapping[str, pl.DataFrame]) -> Records:
+    """The records with the rows that police set going put back, from the audit store: for this question alone, the
+    store that models learn from never holds them."""
+    tables = dict(records.tables)
+    for name, frame in records.tables.items():
+        found = audit.get(f"proactive_{name}")
+        if found is not None and found.height:
+            tables[name] = pl.concat([frame, found.select(frame.columns)])
+    return replace(records, load_id=f"{records.load_id}/with-initiated", tables=tables)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------
+
+
+def rows(book: Book, scene: Callable[[Occasion], Scene] | None) -> list[dict[str, Any]]:
+    """The ``fairness_sensitivity`` table.
+
+    Of the newest date with outcomes: ``what`` (reported less, without police action, with police-initiated records),
+    grouping, group, ``places`` on the list, ``places_then``, ``left`` (listed persons who would not be, in the mean),
+    ``list_share`` and ``list_share_then``; for everyone ``overlap``, the share of the list that stays. Of all dates:
+    ``what`` = outcomes reported less, with ``list_over_harm`` and the observed-over-expected ratios ``_then``.
+    Groups of fewer than 10 persons have no figures.
+    """
+    out = [row for grouping in book.names for row in _unseen(book, grouping)]
+    if scene is None or not book.dates:
+        return out
+    date = book.dates[-1]
+    o, made = date.o, scene(date.o)
+    before = places_of(o.scores["model"][0], book.places)
+    t = o.t.strftime("%Y-%m-%dT%H:%M:%SZ")
+    for what, order in made.others.items():
+        after = places_of(order, book.places)
+        out.append(
+            {"what": what, "t": t, "grouping": "everyone", "group": "everyone"} | _moved(before, [after])
+        )
+        for grouping in book.names:
+            for group in order_of(grouping, date.groups[grouping].to_list()):
+                mask = (date.groups[grouping] == group).to_numpy()
+                row = {"what": what, "t": t, "grouping": grouping, "group": group}
+                out.append(row | _moved(before, [after], mask))
+    for grouping in book.names:
+        for group in order_of(grouping, date.groups[grouping].to_list()):
+            mask = (date.groups[grouping] == group).to_numpy()
+            orders = [np.where(mask, order, o.scores["model"][0]) for order in made.thinned]
+            afters = [places_of(order, book.places) for order in orders]
+            row = {"what": LESS, "t": t, "grouping": grouping, "group": group}
+            out.append(row | _moved(before, afters, mask))
+    return out
+
+
+def _moved(before: Array, afters: list[Array], mask: npt.NDArray[np.bool_] | None = None) -> dict[str, Any]:
+    """What a group held of the list and what it would hold; in the mean over ``afters``."""
+    least = int(settings.load("fairness")["counts"]["least"])
+    mine = np.ones(len(before), dtype=bool) if mask is None else mask
+    if mine.sum() < least:
+        names = ("places", "places_then", "left", "list_share", "list_share_then", "overlap")
+        return dict.fromkeys(names) | {"suppressed": f"fewer than {least} persons"}
+    now, total = float(before[mine].sum()), float(before.sum())
+    then = float(np.mean([after[mine].sum() for after in afters]))
+    stay = float(np.mean([np.minimum(before, after)[mine].sum() for after in afters]))
+    whole = float(np.mean([np.minimum(before, after).sum() for after in afters]))
+    return {
+        "places": number(now),
+        "places_then": number(then),
+        "left": number(now - stay),
+        "list_share": number(now / total),
+        "list_share_then": number(then / total),
+        "overlap": number(whole / total),
+        "suppressed": None,
+    }
+
+
+def _unseen(book: Book, grouping: str) -> list[dict[str, Any]]:
+    """Each group of a grouping, were ``share`` of its harm unrecorded while the others' is all there."""
+    rule = settings.load("fairness")
+    kept, least = 1.0 - float(rule["under_reporting"]["share"]), int(rule["counts"]["least"])
+    whole = {name: float(line[0]) for name, line in book.whole.sums.items()}
+    out = []
+    for group in book.groups(grouping):
+        tally = book.of(grouping, group)
+        s = {name: float(line[0]) for name, line in tally.sums.items()}
+        row: dict[str, Any] = {"what": UNSEEN, "t": "pooled", "grouping": grouping, "group": group}
+        small, few = tally.persons < least, tally.serious_persons < least
+        with np.errstate(invalid="ignore", divide="ignore"):
+            places = np.float64(s["places"]) / whole["places"]
+            harm = np.float64(s["harm"]) / whole["harm"]
+            harm_then = (s["harm"] / kept) / (whole["harm"] + s["harm"] / kept - np.float64(s["harm"]))
+            figures = {
+                "list_over_harm": places / harm,
+                "list_over_harm_then": places / harm_then,
+                "observed_over_expected": np.float64(s["harm"]) / s["expected"],
+                "observed_over_expected_then": np.float64(s["harm"]) / kept / s["expected"],
+                "serious_observed_over_expected": np.float64(s["serious"]) / s["p"],
+                "serious_observed_over_expected_then": np.float64(s["serious"]) / kept / s["p"],
+            }
+        for name, value in figures.items():
+            row[name] = None if small or (few and name.startswith("serious")) else number(value)
+        row["suppressed"] = f"fewer than {least} persons" if small else None
+        out.append(row)
+    return out

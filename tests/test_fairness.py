@@ -1,0 +1,474 @@
+"""Groups as known at T, every group's figures against fairlearn, what is withheld, and how the list moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from features.clocks import parse_as_of
+from features.home import Home
+from models import dual, fairness, groups, metrics, moves, places, ranking
+from models.compare import Occasion
+
+T = datetime(2025, 6, 1, 5, tzinfo=UTC)
+SHARE = 0.1
+
+
+def occasion(n: int = 800, seed: int = 0, t: datetime = T, first: int = 0) -> Occasion:
+    """A made-up date: list order, probabilities that are right on average, serious harm, harm days."""
+    rng = np.random.default_rng(seed)
+    p = rng.beta(1.2, 8.0, n)
+    serious = (rng.random(n) < p).astype(float)
+    harm = np.where(serious > 0, rng.gamma(1.0, 300.0, n), np.where(rng.random(n) < 0.3, 5.0, 0.0))
+    order = p * 300 + rng.normal(0, 5, n)
+    outcomes = {"serious": serious, "winsor_days": harm, "harm_days": harm}
+    ids = pl.Series("person_id", [f"p{first + i:05d}" for i in range(n)])
+    return Occasion(t, ids, {"model": (order, p)}, {"model": p}, p * 300.0, {}, outcomes)
+
+
+def by_number(sizes: dict[str, int]) -> Callable[[datetime], pl.DataFrame]:
+    """Groups of one grouping ("sex"), given out in the order of the person ids; the rest has no record."""
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    frame = pl.DataFrame({"person_id": [f"p{i:05d}" for i in range(len(names))], "sex": names})
+    return lambda t: frame
+
+
+def row_of(rows: list[dict[str, Any]], group: str) -> dict[str, Any]:
+    return next(row for row in rows if row["group"] == group)
+
+
+# --- the figures ---------------------------------------------------------------------------------------------
+
+
+def test_every_group_figure_is_what_fairlearn_says() -> None:
+    from fairlearn.metrics import (
+        MetricFrame,
+        count,
+        false_negative_rate,
+        false_positive_rate,
+        mean_prediction,
+        selection_rate,
+    )
+    from sklearn.metrics import precision_score
+
+    o = occasion(1600)
+    who = by_number({"female": 600, "male": 800})
+    assert o.outcomes is not None
+    y, p = o.outcomes["serious"], o.p["model"]
+    listed = places.places_of(o.scores["model"][0], SHARE)
+    assert set(np.unique(listed)) == {0.0, 1.0}  # a whole number of places and no ties: a plain yes or no
+    sex = np.array(["female"] * 600 + ["male"] * 800 + ["not recorded"] * 200)
+    theirs = MetricFrame(
+        metrics={
+            "n": count,
+            "listed": selection_rate,
+            "ppv": precision_score,
+            "fnr": false_negative_rate,
+            "fpr": false_positive_rate,
+        },
+        y_true=y,
+        y_pred=listed,
+        sensitive_features=sex,
+    )
+    mean = MetricFrame(metrics=mean_prediction, y_true=y, y_pred=p, sensitive_features=sex)
+    free = o.outcomes["harm_days"] == 0
+    spared = MetricFrame(
+        metrics=mean_prediction, y_true=y[free], y_pred=p[free], sensitive_features=sex[free]
+    )
+    ours = fairness.tables([o], who, SHARE, draws=30)["fairness"]
+    for group in ("female", "male", "not recorded"):
+        row, its = row_of(ours, group), theirs.by_group.loc[group]
+        assert row["n"] == its["n"]
+        assert all(row[name] is not None for name in fairness.FIGURES)
+        places_taken = its["listed"] * its["n"]
+        assert row["list_share"] == pytest.approx(places_taken / listed.sum(), abs=1e-6)
+        assert row["fpr"] == pytest.approx(its["fpr"], abs=1e-6)
+        assert row["fnr"] == pytest.approx(its["fnr"], abs=1e-6)
+        assert row["fnr_ratio"] == pytest.approx(its["fnr"] / theirs.overall["fnr"], abs=1e-6)
+        assert row["ppv"] == pytest.approx(its["ppv"], abs=1e-6)
+        assert row["mean_p_no_harm"] == pytest.approx(spared.by_group.loc[group], abs=1e-6)
+        expected = mean.by_group.loc[group] * its["n"]
+        assert row["serious_observed_over_expected"] == pytest.approx(
+            y[sex == group].sum() / expected, abs=1e-6
+        )
+
+
+def test_shares_of_list_and_harm_add_up_and_everyone_is_one() -> None:
+    rows = fairness.tables([occasion()], by_number({"female": 300, "male": 400}), SHARE, draws=30)["fairness"]
+    whole, parts = rows[0], rows[1:]
+    assert (whole["grouping"], whole["list_share"], whole["harm_share"], whole["fnr_ratio"]) == (
+        "everyone",
+        1,
+        1,
+        1,
+    )
+    for name in ("list_share", "harm_share"):
+        assert sum(row[name] for row in parts) == pytest.approx(1, abs=1e-5)
+    assert parts[-1]["group"] == "not recorded"
+
+
+def test_the_list_is_as_long_in_every_draw_and_ties_share_what_is_left() -> None:
+    order = np.array([5.0, 3.0, 3.0, 3.0, 1.0])
+    assert places.places_of(order, 2).tolist() == pytest.approx([1, 1 / 3, 1 / 3, 1 / 3, 0])
+    weight = np.random.default_rng(1).poisson(1.0, (5, 50)).astype(float)
+    _, taken = places.on_list(order, weight, 0.4)
+    assert taken.sum(axis=0) == pytest.approx(0.4 * weight.sum(axis=0))
+    board = metrics.Board(order, weight)
+    assert taken.sum(axis=0) == pytest.approx(board.top(np.ones(5), 0.4)[1])
+
+
+def test_calibration_is_the_fit_and_its_draws_are_close_to_refits() -> None:
+    o = occasion(3000, 3)
+    assert o.outcomes is not None
+    y, z = o.outcomes["serious"], metrics.logit(o.p["model"])
+    counts = ranking.Bootstrap([o], 12, 1).counts
+    slope, intercept = fairness.calibration_draws(z, y, np.arange(o.n), counts)
+    for draw in range(counts.shape[1]):
+        assert slope[draw] == pytest.approx(metrics.fit_slope(z, y, counts[:, draw])[1], abs=0.03)
+        assert intercept[draw] == pytest.approx(
+            metrics.fit_slope(z, y, counts[:, draw], slope=1.0)[0], abs=0.03
+        )
+    assert slope[0] == pytest.approx(metrics.calibration(o.p["model"], y, np.ones(o.n))["slope"])
+
+
+def test_a_person_seen_at_many_dates_is_one_person() -> None:
+    once = fairness.tables([occasion()], by_number({"male": 800}), SHARE, draws=60)["fairness"][1]
+    again = fairness.tables(
+        [occasion(), occasion(t=datetime(2025, 7, 1, 5, tzinfo=UTC))],
+        by_number({"male": 800}),
+        SHARE,
+        draws=60,
+    )["fairness"][1]
+    assert again["n"] == 2 * once["n"]
+    for name in (
+        "persons",
+        "serious_persons",
+        "ppv",
+        "fnr",
+        "slope",
+        "fnr_low",
+        "observed_over_expected_low",
+    ):
+        assert again[name] == pytest.approx(once[name], abs=1e-5), name
+
+
+def test_a_group_scored_too_high_shows_in_its_expected_harm() -> None:
+    o = occasion(4000, 4)
+    o.expected[:1500] *= 3.0
+    rows = fairness.tables([o], by_number({"female": 1500, "male": 2500}), SHARE, draws=60)["fairness"]
+    assert row_of(rows, "female")["observed_over_expected_high"] < 0.8
+    male = row_of(rows, "male")
+    assert male["observed_over_expected_low"] < 1.25
+    assert male["observed_over_expected_high"] > 0.8
+
+
+# --- what is withheld ----------------------------------------------------------------------------------------
+
+
+def test_fewer_than_ten_persons_have_no_figures_and_cannot_be_worked_out() -> None:
+    sizes = {"female": 300, "male": 432, "recorded as unknown": 60, "another sex recorded": 8}
+    rows = fairness.tables([occasion()], by_number(sizes), SHARE, draws=30)["fairness"]
+    small, next_one = row_of(rows, "another sex recorded"), row_of(rows, "recorded as unknown")
+    assert small["suppressed"] == "fewer than 10 persons"
+    assert not small["assessable"]
+    assert all(small[name] is None for name in fairness.FIGURES)
+    assert all(small[name] is None for name in ("n", "persons", "serious", "listed_persons"))
+    # everyone less the other groups would be the small one: the next smallest keeps its counts and shares as well
+    for name in ("n", "persons", "list_share", "harm_share"):
+        assert next_one[name] is None, name
+        assert row_of(rows, "male")[name] is not None, name
+    assert next_one["suppressed"] == fairness.BESIDE
+    assert next_one["observed_over_expected"] is not None
+
+
+def test_no_count_below_ten_is_shown_anywhere() -> None:
+    sizes = {"female": 40, "male": 700, "another sex recorded": 25, "recorded as unknown": 12}
+    made = fairness.tables([occasion()], by_number(sizes), SHARE, draws=30)
+    counts = ("n", "persons", "serious", "serious_persons", "listed_persons")
+    shown = [row[name] for row in made["fairness"] for name in counts if row[name] is not None]
+    assert shown
+    assert min(shown) >= 10
+    for row in made["fairness"]:
+        if row["serious_persons"] is None:
+            assert row["fnr"] is None
+
+
+def test_assessable_from_fifty_different_persons_with_serious_harm() -> None:
+    o = occasion(2000, 5)
+    assert o.outcomes is not None
+    o.outcomes["serious"][:] = 0.0
+    o.outcomes["serious"][:49] = 1.0  # 49 among the first thousand, 50 among the second
+    o.outcomes["serious"][1000:1050] = 1.0
+    dates = [o, occasion(2000, 5, datetime(2025, 7, 1, 5, tzinfo=UTC))]
+    dates[1].outcomes = o.outcomes
+    rows = fairness.tables(dates, by_number({"female": 1000, "male": 1000}), SHARE, draws=30)["fairness"]
+    assert not row_of(rows, "female")["assessable"]  # the same person at two dates counts once
+    assert row_of(rows, "male")["assessable"]
+
+
+def test_a_group_without_harm_has_nulls_not_an_error() -> None:
+    o = occasion()
+    assert o.outcomes is not None
+    for name in o.outcomes:
+        o.outcomes[name][:200] = 0.0
+    rows = fairness.tables([o], by_number({"female": 200, "male": 600}), SHARE, draws=30)["fairness"]
+    none = row_of(rows, "female")
+    assert none["fnr"] is None
+    assert none["slope"] is None
+    assert none["list_over_harm"] is None
+    assert none["observed_over_expected"] == 0
+    assert none["mean_p_no_harm"] > 0
+
+
+def test_no_date_with_outcomes_gives_empty_tables() -> None:
+    o = occasion()
+    o.outcomes = None
+    made = fairness.tables([o], by_number({"male": 800}), SHARE)
+    assert made == {"fairness": [], "fairness_sensitivity": [], "dual_role": []}
+
+
+# --- who belongs where ---------------------------------------------------------------------------------------
+
+
+def protected(**more: Any) -> dict[str, Any]:
+    row = {
+        "person_id": "P1",
+        "sex": "M",
+        "ethnicity_self": None,
+        "ethnicity_observed": None,
+        "known_from": datetime(2020, 1, 1, tzinfo=UTC),
+        "known_to": None,
+    }
+    return row | more
+
+
+def as_groups(home: Path, rows: list[dict[str, Any]], t: datetime = T) -> dict[str, dict[str, str]]:
+    schema = dict.fromkeys(("person_id", "sex", "ethnicity_self", "ethnicity_observed"), pl.String)
+    moment = pl.Datetime("us", "UTC")
+    audit = {
+        "person_protected": pl.DataFrame(rows, schema={**schema, "known_from": moment, "known_to": moment})
+    }
+    frame = groups.groups_at(audit, Home(home).require().records(), t)
+    return {row["person_id"]: row for row in frame.iter_rows(named=True)}
+
+
+def test_groups_are_as_known_at_t_and_what_is_not_recorded_is_a_group(small_home: Path) -> None:
+    later = datetime(2025, 6, 2, tzinfo=UTC)
+    rows = [
+        protected(sex="U", known_to=later),
+        protected(sex="F", known_from=later),  # corrected after T: not known yet
+        protected(person_id="P2", ethnicity_self="B2", ethnicity_observed="3"),
+        protected(person_id="P3", sex=None, ethnicity_self="NS"),
+    ]
+    found = as_groups(small_home, rows)
+    assert found["P1"]["sex"] == "recorded as unknown"
+    assert found["P2"]["ethnicity_self"] == "Black"
+    assert found["P2"]["ethnicity_observed"] == "IC3"
+    assert found["P3"]["sex"] == "not recorded"
+    assert found["P3"]["ethnicity_self"] == "not stated"
+    assert found["P7"]["sex"] == "not recorded"
+    assert as_groups(small_home, rows, datetime(2025, 6, 3, tzinfo=UTC))["P1"]["sex"] == "female"
+
+
+def test_age_bands_turn_on_the_birthday_and_relationship_is_the_latest(small_home: Path) -> None:
+    found = as_groups(small_home, [])
+    assert found["P1"]["age_band"] == "35 to 44"  # born 3 February 1985
+    assert found["P4"]["age_band"] == "under 18"
+    assert found["P6"]["age_band"] == "not recorded"
+    assert found["P1"]["relationship"] == "spouse or partner"
+    assert found["V1"]["relationship"] == "not recorded"  # never a suspect
+    birthday = as_groups(small_home, [], datetime(2025, 2, 3, 6, tzinfo=UTC))
+    assert birthday["P1"]["age_band"] == "35 to 44"
+    assert as_groups(small_home, [], datetime(2025, 1, 1, 6, tzinfo=UTC))["P2"]["age_band"] == "35 to 44"
+    assert as_groups(small_home, [], datetime(2024, 12, 31, 6, tzinfo=UTC))["P2"]["age_band"] == "25 to 34"
+
+
+def test_districts_are_those_lists_are_cut_by(small_home: Path) -> None:
+    from risk.teams import districts
+    from risk.view import View
+
+    load = Home(small_home).require()
+    found = groups.groups_of(load)(T)
+    theirs = districts(View(load, T), found)
+    assert theirs["district"].replace("unassigned", "not recorded").to_list() == found["district"].to_list()
+    assert found["district"].n_unique() > 1
+
+
+def test_of_several_records_the_commonest_holds_and_unknown_gives_way() -> None:
+    rows = pl.DataFrame(
+        [protected(sex="U"), protected(sex="U"), protected(sex="F")]
+        + [protected(person_id="P2", sex=sex) for sex in ("F", "M", "M")]
+    )
+    found = groups._protected(rows, groups.groupings()["sex"])
+    assert dict(found.iter_rows()) == {"P1": "female", "P2": "male"}
+
+
+# --- had the records been otherwise --------------------------------------------------------------------------
+
+
+def test_thinning_takes_events_with_all_that_hangs_on_them(small_home: Path) -> None:
+    records = Home(small_home).require().records()
+    gone = moves.thin(records, T, 1.0, [1])
+    for name in ("event", "offence", "involvement", "risk_assessment"):
+        assert records.table(name).height > 0
+        assert gone.table(name).is_empty(), name
+    assert gone.table("bail").is_empty()
+    assert gone.table("order").height == records.table("order").height
+    some = moves.thin(records, T, 0.5, [1]).table("event")["event_id"].to_list()
+    assert 0 < len(some) < records.table("event").height
+    assert some == moves.thin(records, T, 0.5, [1]).table("event")["event_id"].to_list()
+    assert moves.thin(records, T, 0.0, [1]).table("event").height == records.table("event").height
+
+
+def test_police_rows_are_put_back_and_taken_out_for_the_question_alone(small_home: Path) -> None:
+    from features.apart import open_audit
+    from models import settings
+
+    load = Home(small_home).require()
+    records = load.records()
+    assert "E06" not in records.table("event")["event_id"].to_list()  # found on patrol
+    back = moves.with_initiated(records, open_audit(load))
+    assert "E06" in back.table("event")["event_id"].to_list()
+    assert "E06-1" in back.table("offence")["offence_id"].to_list()
+    less = moves.without_action(records, settings.load("fairness")["attention"])
+    assert less.table("wanted").is_empty()
+    assert less.table("event").height == records.table("event").height
+    assert "E06" not in records.table("event")["event_id"].to_list()
+
+
+def test_a_group_reported_less_loses_places_that_others_gain() -> None:
+    o = occasion(1000, 6)
+    order = o.scores["model"][0]
+    scene = moves.Scene([order * 0.5, order * 0.6], {moves.WITHOUT: order[::-1].copy(), moves.WITH: order})
+    made = fairness.tables(
+        [o],
+        by_number({"female": 300, "male": 690, "another sex recorded": 4}),
+        SHARE,
+        30,
+        scene=lambda _: scene,
+    )["fairness_sensitivity"]
+    less = {row["group"]: row for row in made if row["what"] == moves.LESS}
+    assert less["female"]["places_then"] < less["female"]["places"]
+    assert less["female"]["left"] == pytest.approx(
+        less["female"]["places"] - less["female"]["places_then"], abs=1e-5
+    )
+    assert less["female"]["overlap"] == pytest.approx(1 - less["female"]["left"] / 100, abs=1e-5)
+    assert less["another sex recorded"]["places"] is None
+    same = [row for row in made if row["what"] == moves.WITH and row["suppressed"] is None]
+    assert all(row["places"] == row["places_then"] and row["overlap"] == 1 for row in same)
+    whole = [row for row in made if row["what"] == moves.WITHOUT and row["group"] == "everyone"]
+    assert whole[0]["overlap"] < 0.5
+
+
+def test_unreported_outcomes_raise_a_groups_share_of_the_harm() -> None:
+    o = occasion(1000, 6)
+    made = fairness.tables([o], by_number({"female": 400, "male": 600}), SHARE, 30)["fairness_sensitivity"]
+    row = next(r for r in made if r["group"] == "female")
+    assert row["what"] == moves.UNSEEN
+    assert o.outcomes is not None
+    harm = o.outcomes["winsor_days"]
+    share = harm[:400].sum() / harm.sum()
+    then = (harm[:400].sum() * 1.25) / (harm[:400].sum() * 1.25 + harm[400:].sum())
+    assert row["list_over_harm_then"] / row["list_over_harm"] == pytest.approx(share / then, abs=1e-4)
+    assert row["observed_over_expected_then"] == pytest.approx(1.25 * row["observed_over_expected"], abs=1e-5)
+
+
+# --- likely victims recorded as suspects ---------------------------------------------------------------------
+
+
+def both_ways(small_extract_tables: dict[str, pl.DataFrame], more: list[tuple[str, str, str, bool]]) -> Any:
+    """The hand-made force with further events: (event, suspect, victim, counter-allegation)."""
+    tables = dict(small_extract_tables)
+    event, involvement = tables["event"].to_dicts(), tables["involvement"].to_dicts()
+    offence = tables["offence"].to_dicts()
+    for i, (name, suspect, victim, counter) in enumerate(more):
+        at = f"2025-04-{10 + i:02d}T12:00:00Z"
+        facts = {"event_id": name, "reference": name, "kind": "crime", "occurred_at": at, "reported_at": at}
+        event.append(
+            event[0]
+            | facts
+            | {"source": "victim", "counter_allegation": counter, "district": "D1", "children_present": None}
+        )
+        row = {
+            "offence_id": name,
+            "event_id": name,
+            "ho_code": "105A",
+            "suspect_id": suspect,
+            "victim_id": victim,
+        }
+        offence.append(offence[0] | row)
+        seen = {
+            "event_id": name,
+            "person_id": suspect,
+            "role": "suspect",
+            "victim_id": victim,
+            "relationship_to_victim": None,
+        }
+        involvement += [
+            seen,
+            {**seen, "person_id": victim, "role": "victim", "victim_id": None},
+        ]
+    return {
+        "event": pl.DataFrame(event, infer_schema_length=None),
+        "offence": pl.DataFrame(offence, infer_schema_length=None),
+        "involvement": pl.DataFrame(involvement, infer_schema_length=None),
+    }
+
+
+def test_a_likely_victim_is_held_for_review_and_counted(
+    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
+) -> None:
+    # V2 hit back once at P8, who is recorded against V2 once before and once more here; V1 hit P1 once, P1 hit V1 often
+    changed = both_ways(
+        small_extract_tables,
+        [("X1", "V2", "P8", False), ("X2", "P8", "V2", False), ("X3", "V1", "P1", False)],
+    )
+    records = Home(small_home_maker("dual", model=False, **changed)).require().records()
+    t = parse_as_of("2025-06-01")
+    pairs = {(r["suspect_id"], r["victim_id"]): r for r in dual.dual_pairs(records, t).iter_rows(named=True)}
+    assert (pairs["V2", "P8"]["events"], pairs["V2", "P8"]["reverse"]) == (1, 2)
+    assert "far more often as the victim" in pairs["V2", "P8"]["why"]
+    assert pairs["P8", "V2"]["why"] is None
+    assert pairs["V1", "P1"]["why"] is not None
+    assert pairs["P1", "V1"]["why"] is None
+    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
+    assert roles["V2"]["held"]
+    assert not roles["P8"]["held"]
+    assert not roles["P1"]["held"]
+
+
+def test_only_answering_allegations_are_held_and_other_pairs_keep_a_place(
+    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
+) -> None:
+    records = Home(small_home_maker("plain", model=False)).require().records()
+    t = parse_as_of("2025-06-01")
+    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
+    assert roles["V3"]["held"]  # P7 was suspected a day before; V3 only in the answering allegation
+    assert not roles["P7"]["held"]
+    other = both_ways(small_extract_tables, [("X1", "V3", "V1", False)])
+    records = Home(small_home_maker("other", model=False, **other)).require().records()
+    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
+    assert roles["V3"]["likely"] == 1
+    assert not roles["V3"]["held"]  # also suspected of harming V1, who never hit back
+
+
+def test_dual_roles_are_reported_by_sex_without_small_counts() -> None:
+    o = occasion(500, 7)
+    ids = o.persons.to_list()
+    roles = pl.DataFrame(
+        {"person_id": ids[:40], "pairs": 1, "likely": 1, "others": 0, "held": [i < 30 for i in range(40)]}
+    )
+    rows = fairness.tables([o], by_number({"female": 35, "male": 465}), SHARE, 30, roles_of=lambda t: roles)[
+        "dual_role"
+    ]
+    whole, female, male = rows
+    assert (whole["group"], whole["both_roles"], whole["held"]) == ("everyone", 40, 30)
+    assert whole["held_share"] == pytest.approx(0.06)
+    assert male["both_roles"] is None  # five
+    assert female["both_roles"] is None  # else everyone less these would be the five
