@@ -60,12 +60,21 @@ def mapped(expected: Array, map_: Mapping[str, Any] | None) -> Array:
     )
 
 
+def at_period(column: str, period: int) -> str:
+    """The name of a column that is read in one period alone (never the last: that is what the others differ from)."""
+    return f"{column}@{period}"
+
+
 def period_heads(when: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The hazard's head once for each period: what interacts with the first period is read there and nowhere else."""
+    """The hazard's head once for each period: what interacts with a period is read there and nowhere else."""
     out = []
     for k in range(len(when["periods"])):
-        first = {f"{c}@first": ({"column": c} if k == 0 else None) for c in when["interacts"]}
-        out.append({**when["head"], "fixed": {PERIOD: float(k), **first}})
+        own = {
+            at_period(c, j): ({"column": c} if j == k else None)
+            for c in when["interacts"]
+            for j in range(len(when["periods"]) - 1)
+        }
+        out.append({**when["head"], "fixed": {PERIOD: float(k), **own}})
     return out
 
 

@@ -51,8 +51,8 @@ class Tuned:
         )
         return (
             f"{self.family}: {self.trials} trials in {self.minutes:.1f} minutes; {said}\n"
-            f"  held-out log loss {self.loss:.6f} (as they stand {self.loss_before:.6f}); doorstep train uses what is in "
-            f"{self.path}"
+            f"  held-out log loss {self.loss:.6f} (as they stand {self.loss_before:.6f}); doorstep train uses what is "
+            f"in {self.path}"
         )
 
 

@@ -1,9 +1,9 @@
 """When: a discrete-time hazard of serious harm, learnt by the same learner as the main head.
 
 The horizon is cut into periods. A row (person, T) becomes one row for each period it began without serious harm; the
-learner sees the period beside the histories, and a few columns once more for the first period alone, where a fresh
-report weighs differently. Who is likely to do serious harm is the main head's answer; the hazard says how it spreads
-over the periods (``models.scorer``: share within each).
+learner sees the period beside the histories, and a few columns once more for each period but the last, since a fresh
+report weighs differently early and late. Who is likely to do serious harm is the main head's answer; the hazard says
+how it spreads over the periods (``models.scorer``: share within each).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import polars as pl
 
 from models import families, settings
-from models.scorer import PERIOD
+from models.scorer import PERIOD, at_period
 
 Array = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ def fit_when(
     notes: list[str],
     key: str = "person_id",
 ) -> dict[str, Any]:
-    """The ``when`` part of the document: periods (days), what interacts with the first, and the hazard's head.
+    """The ``when`` part of the document: periods (days), what interacts with them, and the hazard's head.
 
     ``rows`` hold the columns of ``shapes``, ``serious``, ``serious_day`` and ``weight``; ``order``: columns, those that
     move the main head most first. With too few cases everyone gets the shares of all, and ``notes`` says so.
@@ -45,8 +45,9 @@ def fit_when(
         : int(config["most_columns"])
     ]
     cases = person_periods(rows.select(key, *chosen, "serious", "serious_day", "weight"), periods, seed)
+    apart = {at_period(c, k): (c, k) for c in interacts for k in range(len(periods) - 1)}
     cases = cases.with_columns(
-        pl.when(pl.col(PERIOD) == 0).then(pl.col(c)).alias(f"{c}@first") for c in interacts
+        pl.when(pl.col(PERIOD) == k).then(pl.col(c)).alias(name) for name, (c, k) in apart.items()
     )
     y, weight = cases["y"].to_numpy().astype(np.float64), cases["weight"].to_numpy().astype(np.float64)
     out = {"periods": periods, "interacts": interacts}
@@ -55,7 +56,7 @@ def fit_when(
             f"when: only {int(y.sum())} cases of serious harm; the same spread over the periods for everyone"
         )
         return {**out, "interacts": [], "head": _by_period(cases, y, weight, len(periods))}
-    first = {f"{c}@first": shapes[c] for c in interacts}
+    first = {name: shapes[c] for name, (c, _) in apart.items()}
     model = families.make(
         family, {PERIOD: "period", **first, **{c: shapes[c] for c in chosen}}, None, seed, fixed_settings
     )

@@ -54,7 +54,7 @@ def model(frame: pl.DataFrame) -> dict:
         for name in ("serious", "other")
     }
     hazard = Term("(period)", "step", a=1.0)
-    again = Term("n_90d@first", "log1p", a=50.0)
+    again = Term("n_90d@0", "log1p", a=50.0)
     when = {
         "periods": [90, 365],
         "interacts": ["n_90d"],
