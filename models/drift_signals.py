@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -157,7 +158,7 @@ def _signals(
     n = _tally(of, months)
     there = [c for c in rows.columns if f"{table}.{c}" not in missing]
     if population.get("volume"):
-        days = np.array([(b - a).days for a, b in zip(bounds, bounds[1:], strict=False)], dtype=np.int64)
+        days = np.array([(b - a).days for a, b in pairwise(bounds)], dtype=np.int64)
         yield Signal(f"{name}: rows", f"number of {title}", name, "", "", VOLUME, n, days)
     if (late := population.get("late_days")) and spec_of(table).own_time in there:
         k = _tally(of[(rows[ENTERED] - rows[OWN] > timedelta(days=late)).fill_null(False).to_numpy()], months)
