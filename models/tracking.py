@@ -267,7 +267,7 @@ def result_metrics(results: Mapping[str, Any]) -> dict[str, float]:
         out[f"harm.{_word(row['part'])}"] = row["observed_over_expected"]
     for row in results.get("fairness", []):
         if row.get("t", "pooled") == "pooled" and row.get("assessable"):
-            name = f"{_word(str(row['group']))}.{_word(str(row['value']))}"
+            name = f"{_word(str(row['grouping']))}.{_word(str(row['group']))}"
             out |= {f"fair.{k}.{name}": row.get(k) for k in ("observed_over_expected", "fnr_ratio")}
     for row in results.get("oracle", []):
         if row["t"] == "pooled":

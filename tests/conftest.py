@@ -210,6 +210,12 @@ def small_home_maker(tmp_path: Path, _small_template: Path) -> Callable[..., Pat
 
 
 @pytest.fixture
+def small_document() -> dict[str, Any]:
+    """The hand-made model's document, in use nowhere."""
+    return small_model()
+
+
+@pytest.fixture
 def small_extract_tables() -> dict[str, pl.DataFrame]:
     """The tables of the hand-made force."""
     return small_tables()
