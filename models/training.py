@@ -22,10 +22,11 @@ import polars as pl
 
 from features.errors import InputError
 from features.harm import load_scheme
-from features.home import Home
+from features.home import Home, Load
 from features.records import Records
-from models import approval, compare, families, fitting, own, settings, store
+from models import approval, families, fitting, own, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
+from models.judge import Judge
 from models.logistic import ElasticNet, term_sign
 from models.parts import part
 from models.scorer import FORMAT
@@ -138,7 +139,7 @@ def train(
     home_path = Path(home.path)
     effective, notes = known_until(records, until)
     recipe = Recipe(family, seed, tuned(home_path, family) if changes is None else changes, authorisation)
-    results = temporal_test(records, effective, recipe, home_path, progress)
+    results = temporal_test(records, effective, recipe, home_path, progress, load=load)
     if results is None:
         notes.append("no temporal test: too few label-complete dates before the newest ones")
     doc = fit_until(records, effective, recipe, home_path, progress)
@@ -230,8 +231,12 @@ def temporal_test(
     home: Path | None,
     progress: Progress | None,
     draws: int = 100,
+    load: Load | None = None,
 ) -> dict[str, Any] | None:
-    """Figures of the procedure on dates it could not have learnt from, or None when the period is too short."""
+    """Figures of the procedure on dates it could not have learnt from, or None when the period is too short.
+
+    ``load``: gives the audit store, which fairness between groups and OGRS3 read (nothing that is learnt does).
+    """
     grid = settings.load("logistic")["grid"]
     main = int(grid["horizons"][0])
     source = Source.of(records, until, home, progress)
@@ -249,8 +254,10 @@ def temporal_test(
             continue
         if doc["heads"]["serious"]["fallback"] is not None:
             continue  # the procedure could not yet tell anyone apart: nothing to test
-        occasions = [compare.occasion(doc, frame, t) for t, frame in source.frames(tests, "test dates")]
-        out = compare.tables(occasions, doc["training"]["base_rate_newest"], draws, recipe.seed)
+        judge = Judge(records, doc, load)
+        occasions = [judge.occasion(frame, t) for t, frame in source.frames(tests, "test dates")]
+        out = judge.tables(occasions, doc["training"]["base_rate_newest"], draws, recipe.seed, source=source)
+        out["rules"] = judge.rules(source.features_at(tests[-1]))
         out["how"] = (
             f"model made as at {tests[0]:%Y-%m-%d} from labels complete by then (newest date "
             f"{doc['training']['dates'][-1][:10]}), "
