@@ -88,7 +88,7 @@ class Linear:
 
 
 class Points:
-    """Whole points for facts that hold."""
+    """Whole points for facts that hold: ``at_least`` a cut, ``below`` it, or ``missing``."""
 
     additive = True
 
@@ -119,6 +119,8 @@ def _holds(item: Mapping[str, Any], values: Array) -> Array:
     null = np.isnan(values)
     if item.get("missing"):
         return null.astype(np.float64)
+    if "below" in item:
+        return np.where(null, 0.0, (values < float(item["below"])).astype(np.float64))
     return np.where(null, 0.0, (values >= float(item["at_least"])).astype(np.float64))
 
 
