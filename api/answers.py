@@ -196,6 +196,28 @@ class Part(Answer):
     contribution: float = Field(examples=[0.41])
 
 
+class Change(Answer):
+    """One family that time alone moves: what stands now and what will stand then."""
+
+    title: str = Field(examples=["Reports"])
+    now: str = Field(examples=["2 domestic reports as suspect in the last 90 days"])
+    then: str = Field(examples=["no domestic reports as suspect in the last 90 days"])
+    difference: float = Field(description="In log-odds.", examples=[-0.4])
+
+
+class Later(Answer):
+    """The score at a later date if nothing new is recorded in between."""
+
+    days: int = Field(examples=[30])
+    at: datetime
+    words: str = Field(examples=["on 1 July 2025: 5 in 100 in the year after it"])
+    p_serious: float | None
+    in_100: str | None
+    expected_harm: float | None
+    apart: str | None = Field(description="Why there is no score, or none in the ranking, by then.")
+    changes: list[Change]
+
+
 class Contributions(Answer):
     """The exact sum: intercept plus parts equals log_odds = logit(p_serious)."""
 
@@ -209,9 +231,18 @@ class Score(Answer):
 
     scored: bool
     words: str = Field(
-        examples=["7 in 100 people with histories like this are recorded for serious harm within a year"]
+        examples=[
+            "7 in 100 (between 5 and 9) people with histories like this are recorded for serious harm within a year"
+        ]
     )
+    between: str | None = Field(default=None, examples=["between 5 and 9"])
     p_serious: float | None = None
+    p_low: float | None = Field(
+        default=None, description="Lower end of the interval of p_serious (models.intervals)."
+    )
+    p_high: float | None = Field(
+        default=None, description="Upper end of it; null: the model keeps no refits."
+    )
     p_any: float | None = None
     expected_harm: float | None = None
     in_scope: bool = False
@@ -282,6 +313,7 @@ class PersonAnswer(Answer):
     score: Score
     contributions: Contributions
     reasons: Reasons
+    ahead: list[Later] = Field(description="What time alone would change; empty when there is no score.")
     state: dict[str, Any]
     history: list[Event]
     network: NetworkAnswer

@@ -61,8 +61,10 @@ def fit_path(
     tolerance: float = 1e-7,
     max_iterations: int = 50,
     signs: Array | None = None,
+    start: tuple[float, Array] | None = None,
 ) -> list[Fit]:
-    """Solutions for ``penalties``, strongest first, each started from the one before.
+    """Solutions for ``penalties``, strongest first, each started from the one before (the first from ``start``, an
+    intercept and coefficients near the solution, where there are any).
 
     ``x`` rows x terms, standardised; ``y`` 0/1 with both classes present; ``weight`` > 0; ``signs`` +1 or -1 where a
     coefficient may only be that way or zero, 0 where it is free. A step that does not lower the objective is halved.
@@ -83,6 +85,8 @@ def fit_path(
         max_iterations,
     )
     b0, b, before = float(np.log(rate / (1.0 - rate))), np.zeros(x.shape[1]), float("inf")
+    if start is not None:
+        b0, b, before = start[0], start[1].copy(), max(penalties)
     fits = []
     with threadpool_limits(limits=1):
         for penalty in sorted(penalties, reverse=True):

@@ -13,6 +13,9 @@ from typing import Any
 import polars as pl
 
 from features.errors import NotFoundError
+from features.histories import histories
+from models.intervals import columns_of, interval
+from risk.ahead import ahead
 from risk.history import history
 from risk.network import network
 from risk.published import PublishedList, names
@@ -22,12 +25,15 @@ from risk.state import states
 from risk.teams import districts
 from risk.view import View
 from risk.who import identity
-from risk.words import in_100
+from risk.words import between, in_100
 
 NOT_PRIORITISED = "not prioritised by the model"
 SCORE_FIELDS = (
     "in_100",
+    "between",
     "p_serious",
+    "p_low",
+    "p_high",
     "p_any",
     "expected_harm",
     "reason_apart",
@@ -81,9 +87,10 @@ def person(
         "as_of": view.t,
         "district": district,
         "identity": identity(view, person_id),
-        "score": score_of(scored, person_id, published),
+        "score": score_of(view, scored, person_id, published),
         "contributions": contributions(scored, person_id),
         "reasons": reasons_of(explained),
+        "ahead": [later.as_dict() for later in ahead(view, scored, person_id)],
         "state": states(view, [person_id])[person_id].as_dict(),
         "history": [one.as_dict() for one in happened],
         "network": network(view, person_id),
@@ -93,7 +100,7 @@ def person(
     }
 
 
-def score_of(scored: Scored, person_id: str, published: PublishedList | None) -> dict[str, Any]:
+def score_of(view: View, scored: Scored, person_id: str, published: PublishedList | None) -> dict[str, Any]:
     """The score of one person with its place on the published list, in figures and in words."""
     rows = scored.frame.filter(pl.col("person_id") == person_id)
     if rows.is_empty():
@@ -107,7 +114,10 @@ def score_of(scored: Scored, person_id: str, published: PublishedList | None) ->
     place = _place(published, person_id)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
     said = in_100(row["p_serious"])
-    words = f"{said} people with histories like this are recorded for serious harm within a year"
+    low, high = _interval(view, scored, person_id) if row["p_serious"] is not None else (None, None)
+    range_ = None if low is None or high is None else between(low, high)
+    shown = f"{said} ({range_})" if range_ else said
+    words = f"{shown} people with histories like this are recorded for serious harm within a year"
     if row["p_serious"] is None:
         words = f"not scored: {row['out_of_scope_reason']}"
     elif row["out_of_scope_reason"]:
@@ -118,7 +128,10 @@ def score_of(scored: Scored, person_id: str, published: PublishedList | None) ->
         "scored": row["p_serious"] is not None,
         "words": words,
         "in_100": said,
+        "between": range_,
         "p_serious": row["p_serious"],
+        "p_low": low,
+        "p_high": high,
         "p_any": row["p_any"],
         "expected_harm": row["expected_harm"],
         "in_scope": row["in_scope"],
@@ -129,6 +142,21 @@ def score_of(scored: Scored, person_id: str, published: PublishedList | None) ->
         "figures": {name: figures.get(name) for name in SHOWN},
         "place": place,
     }
+
+
+def _interval(view: View, scored: Scored, person_id: str) -> tuple[float | None, float | None]:
+    """The interval of the person's probability (``models.intervals``); nothing where the model keeps no refits.
+
+    Worked out when a page asks for it: refits may read histories that the score itself does not.
+    """
+    columns = columns_of(scored.scorer.doc)
+    if not columns:
+        return None, None
+    keys = pl.DataFrame({"person_id": [person_id]})
+    near = view.load.near([person_id], view.t)
+    rows = histories(near, "offender", view.t, subjects=keys, columns=columns, engine="auto")
+    found = interval(scored.scorer.doc, rows)
+    return (None, None) if found is None else (found["p_low"][0], found["p_high"][0])
 
 
 def _place(published: PublishedList | None, person_id: str) -> dict[str, Any] | None:
@@ -184,7 +212,7 @@ def score_in_words(
     """The score as a before-attending sheet says it: words and up to three reasons."""
     person_id = view.who(person_id)
     scored = score_cohort(view.load, doc, view.t, [person_id])
-    said = score_of(scored, person_id, published)
+    said = score_of(view, scored, person_id, published)
     top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []
     place = said.get("place")
     return {

@@ -3,14 +3,18 @@
 The scorer's exact contributions are summed by feature family. A family becomes one sentence made of the strongest
 of its features, each told with the person's own numbers, and cites the events those numbers count. Nothing here
 weighs anything: a sentence says what the model added up, never why a person did something.
+
+What the catalogue marks as sensitive (age, health) is kept apart: its figure is in the sum, no sentence speaks of it.
+The same holds for an analyst's own feature whose words name a protected characteristic.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import polars as pl
@@ -28,7 +32,7 @@ from risk.words import ago, amount, count
 
 GRADES = {1: "standard", 2: "medium", 3: "high"}
 INTERCEPT = "(intercept)"
-AGE = "age"
+APART = "kept apart"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,11 @@ class Cited:
 
 @dataclass(frozen=True)
 class Reason:
-    """One family's share of a score. ``contribution`` is in log-odds against the average of the training rows."""
+    """One family's share of a score. ``contribution`` is in log-odds against the average of the training rows.
+
+    ``on_lists`` is False for what is kept apart: it stands beside the reasons of a person page, never among the top
+    reasons of a list.
+    """
 
     group: str
     title: str
@@ -89,7 +97,7 @@ class Explanation:
         return sorted((r for r in self.reasons if r.contribution < -_ignore()), key=lambda r: r.contribution)
 
     def top(self, number: int) -> list[Reason]:
-        """The reasons a list shows: age is never one of them."""
+        """The reasons a list shows: what is kept apart is never one of them."""
         return [reason for reason in self.raises() if reason.on_lists][:number]
 
 
@@ -115,6 +123,7 @@ class Explainer:
         catalogue = view.records.declared
         self._columns = {column.name: column for column in catalogue.columns("offender")}
         self._lost = catalogue.left_out("offender", view.records.missing)
+        self._apart = {f.name for f in catalogue.features("offender") if group_of(f) == APART}
         self._references = dict(view.identity("event_place").select("event_id", "reference").iter_rows())
         self._records = near if near is not view.records else narrowed(view.records, wanted)
         self._t = scored.as_of
@@ -125,9 +134,7 @@ class Explainer:
         base = shares.pop(INTERCEPT, 0.0)
         groups: dict[str, dict[str, float]] = {}
         for name, share in shares.items():
-            feature = self._columns[name].feature
-            group = AGE if feature.sensitive == AGE else feature.family
-            groups.setdefault(group, {})[name] = share
+            groups.setdefault(group_of(self._columns[name].feature), {})[name] = share
         reasons = [self._reason(person_id, group, columns) for group, columns in groups.items()]
         reasons.sort(key=lambda reason: (-reason.contribution, reason.group))
         return Explanation(person_id, base, reasons, self._missing(person_id), self._not_fed())
@@ -135,6 +142,16 @@ class Explainer:
     def _reason(self, person: str, group: str, columns: dict[str, float]) -> Reason:
         said = settings("reasons")
         total = sum(columns.values())
+        if group == APART:
+            return Reason(
+                group,
+                said["apart"]["title"],
+                _sentence([said["apart"]["sentence"]]),
+                total,
+                columns,
+                list,
+                False,
+            )
         words = said["family"].get(group, {"title": group.capitalize()})
         values = self._values[person]
         chosen = self._strongest(columns, up=total > 0)
@@ -144,16 +161,7 @@ class Explainer:
         chosen = chosen[: said["limits"]["features"]]
         facts = [tell(feature, values, strongest, up=total > 0) for feature, strongest in chosen]
         cited = partial(self._cited, person, chosen) if total > _ignore() else list
-        sentence = "; ".join(dict.fromkeys(fact for fact in facts if fact))
-        return Reason(
-            group,
-            words["title"],
-            sentence[:1].upper() + sentence[1:],
-            total,
-            columns,
-            cited,
-            words.get("list", True),
-        )
+        return Reason(group, words["title"], _sentence(facts), total, columns, cited)
 
     def _strongest(self, columns: Mapping[str, float], *, up: bool) -> list[tuple[Feature, Column]]:
         """Features that push the family's way, the strongest of each topic first, each with its strongest column."""
@@ -205,10 +213,11 @@ class Explainer:
         return list(dict.fromkeys(unknown))
 
     def _not_fed(self) -> list[str]:
-        """Features the load cannot feed, by the table or column it lacks."""
+        """Features the load cannot feed, by the table or column it lacks; what is kept apart is not named."""
         lacks: dict[str, list[str]] = {}
         for name, what in self._lost.items():
-            lacks.setdefault(what, []).append(name.replace("_", " "))
+            if name not in self._apart:
+                lacks.setdefault(what, []).append(name.replace("_", " "))
         return [f"{what.replace('.', ': ')} ({', '.join(names)})" for what, names in sorted(lacks.items())]
 
 
@@ -216,6 +225,33 @@ def narrowed(records: Records, persons: Sequence[str]) -> Records:
     """The records that can stand behind a sentence about these persons; citing from a small store is what keeps
     publishing quick."""
     return around(records, pl.Series("person_id", persons, dtype=pl.String))
+
+
+# --- what may be told --------------------------------------------------------------------------------------
+
+
+def group_of(feature: Feature) -> str:
+    """The group a feature's share is told under: its family, or ``APART`` where no sentence may speak of it."""
+    untold = feature.name not in settings("reasons")["feature"]
+    if feature.sensitive or (untold and names_protected(f"{feature.name} {feature.text}")):
+        return APART
+    return feature.family
+
+
+def names_protected(text: str) -> bool:
+    """Whether a text names a characteristic protected by law (``[never]`` of ``reasons.toml``)."""
+    return _never().search(text.replace("_", " ")) is not None
+
+
+@cache
+def _never() -> re.Pattern[str]:
+    words = "|".join(re.escape(word).replace(r"\*", r"\w*") for word in settings("reasons")["never"]["words"])
+    return re.compile(rf"\b(?:{words})\b", re.IGNORECASE)
+
+
+def _sentence(facts: Iterable[str]) -> str:
+    said = "; ".join(dict.fromkeys(fact for fact in facts if fact))
+    return said[:1].upper() + said[1:]
 
 
 # --- telling one feature -----------------------------------------------------------------------------------
@@ -232,7 +268,8 @@ def tell(feature: Feature, values: Mapping[str, Any], strongest: Column, *, up: 
     if template is None:
         return f"{strongest.text}: {'not recorded' if value is None else amount(float(value))}"
     if value is None:
-        return str(template.get("none", f"{strongest.text}: not recorded")).format(window=window)
+        what = f"{template['many']} {window}".rstrip() if "many" in template else strongest.text
+        return str(template.get("none", f"{what}: not recorded")).format(window=window)
     if "style" in template:
         return _counted(feature, values, strongest, template, up=up)
     if not value and "zero" in template:

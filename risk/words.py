@@ -75,6 +75,14 @@ def in_100(probability: float | None) -> str:
     return f"{math.floor(hundred + 0.5)} in 100"
 
 
+def between(low: float, high: float) -> str:
+    """The interval of a probability beside its "x in 100", outward to whole people: "between 5 and 9"."""
+    below, above = math.floor(low * 100), math.ceil(high * 100)
+    if above <= 1:
+        return "fewer than 1"
+    return f"between {below if below >= 1 else 'fewer than 1'} and {above if high <= 0.99 else 'nearly 100'}"
+
+
 def listed(parts: Sequence[str], last: str = "and") -> str:
     """Parts as a phrase: "a", "a and b", "a, b and c"."""
     if len(parts) < 2:
