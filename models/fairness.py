@@ -13,25 +13,21 @@ A group is compared on what was *recorded*. Who is reported less looks safer and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from models import metrics, moves, settings
-from models.dual import RolesOf
-from models.groups import MISSING, GroupsOf, groupings, order_of
-from models.places import number, on_list, places_of, shown
-from models.ranking import Bootstrap, share_of
-from models.scorer import sigmoid
+from features.apart import open_audit
+from features.home import Load
+from models import groups, moves, settings
+from models.dual import RolesOf, dual_roles
+from models.fairness_book import EVERYONE, Book, Tally, figures_of, groups_at, intervals_of
+from models.groups import GroupsOf, order_of
+from models.places import number, places_of, shown
 
 if TYPE_CHECKING:
     from models.compare import Occasion
 
-Array = npt.NDArray[np.float64]
-EVERYONE = "everyone"
 SMALL = "fewer than {least} persons"
 BESIDE = "some counts withheld: those of a smaller group could be worked out from them"
 
@@ -97,103 +93,26 @@ def tables(
     }
 
 
-# --- what happened, group by group ---------------------------------------------------------------------------
-
-
-@dataclass
-class _Date:
-    """One T: its persons' groups and rows among all persons, and the places of the list each listed row takes."""
-
-    o: Occasion
-    groups: pl.DataFrame
-    person: npt.NDArray[np.intp]
-    listed: npt.NDArray[np.intp]
-    taken: Array
-
-    @property
-    def outcomes(self) -> Mapping[str, Array]:
-        assert self.o.outcomes is not None
-        return self.o.outcomes
-
-
-@dataclass
-class Tally:
-    """Sums of one group over all dates, one value a draw (column 0: everybody once), and its different persons."""
-
-    sums: dict[str, Array]
-    persons: int
-    serious_persons: int
-    listed_persons: int
-    slope: Array
-    intercept: Array
-
-
-class Book:
-    """The dates with outcomes, the groups of their persons and the draws; tallies are made once and kept."""
-
-    def __init__(
-        self, occasions: Sequence[Occasion], groups_of: GroupsOf, places: float, draws: int, seed: int
-    ) -> None:
-        self.places = places
-        drawn = Bootstrap(occasions, draws, seed)
-        self.counts = drawn.counts
-        self.dates: list[_Date] = []
-        for o, person in zip(occasions, drawn.rows, strict=True):
-            listed, taken = on_list(o.scores["model"][0], self.counts[person], share_of(places, o.n))
-            self.dates.append(_Date(o, groups_at(o, groups_of), person, listed, taken))
-        self.names = [g for g in groupings() if self.dates and g in self.dates[0].groups.columns]
-        self.whole = self.tally(None, EVERYONE)
-        self._kept: dict[tuple[str, str], Tally] = {}
-
-    def groups(self, grouping: str) -> list[str]:
-        """Every group of a grouping that somebody belongs to, in the order shown."""
-        return order_of(grouping, [g for d in self.dates for g in d.groups[grouping].unique().to_list()])
-
-    def of(self, grouping: str, group: str) -> Tally:
-        """The tally of a group."""
-        if (grouping, group) not in self._kept:
-            self._kept[grouping, group] = self.tally(grouping, group)
-        return self._kept[grouping, group]
-
-    def tally(self, grouping: str | None, group: str) -> Tally:
-        """Sums over the dates of the rows in ``group`` (None: of everyone)."""
-        people, width = self.counts.shape
-        values, listed = np.zeros((people, len(_SUMS))), np.zeros(people, dtype=bool)
-        places, hits = np.zeros(width), np.zeros(width)
-        z, y, person = [], [], []
-        for d in self.dates:
-            everyone = np.ones(d.o.n, dtype=bool)
-            mask = everyone if grouping is None else (d.groups[grouping] == group).to_numpy()
-            serious, p = d.outcomes["serious"], d.o.p["model"]
-            free = (d.outcomes["harm_days"] == 0).astype(np.float64)
-            columns = (everyone, serious, d.outcomes["winsor_days"], p, d.o.expected, free, free * p)
-            values[d.person[mask]] += np.column_stack(columns)[mask]  # a person has one row a date
-            mine = mask[d.listed]
-            places += d.taken[mine].sum(axis=0)
-            hits += serious[d.listed[mine]] @ d.taken[mine]
-            listed[d.person[d.listed[mine & (d.taken[:, 0] > 0)]]] = True
-            z.append(metrics.logit(p[mask]))
-            y.append(serious[mask])
-            person.append(d.person[mask])
-        there = values[:, 0] > 0
-        summed = values[there].T @ self.counts[there]
-        sums = dict(zip(_SUMS, summed, strict=True)) | {"places": places, "hits": hits}
-        slope, intercept = np.full(width, np.nan), np.full(width, np.nan)
-        if there.any():
-            rows_ = np.concatenate(z), np.concatenate(y), np.concatenate(person)
-            slope, intercept = calibration_draws(*rows_, self.counts)
-        counts = (int(there.sum()), int((values[:, 1] > 0).sum()), int(listed.sum()))
-        return Tally(sums, *counts, slope, intercept)
-
-
-_SUMS = ("n", "serious", "harm", "p", "expected", "free", "p_free")
-
-
-def groups_at(o: Occasion, groups_of: GroupsOf) -> pl.DataFrame:
-    """The groups of the persons of ``o``, in their order; who is not known there is "not recorded"."""
-    mine = pl.DataFrame({"person_id": o.persons.cast(pl.String)})
-    found = mine.join(groups_of(o.t), on="person_id", how="left", maintain_order="left")
-    return found.with_columns(pl.exclude("person_id").fill_null(MISSING))
+def of_load(
+    load: Load,
+    doc: Mapping[str, Any],
+    occasions: Sequence[Occasion],
+    draws: int = 200,
+    seed: int = 1,
+    share_of_list: float | None = None,
+) -> dict[str, list[dict[str, Any]]]:
+    """:func:`tables` of the model ``doc`` with everything the load's own stores can say: groups, likely victims, and
+    the list had the records been otherwise (five more histories of the newest cohort)."""
+    records = load.records()
+    return tables(
+        occasions,
+        groups.groups_of(load),
+        share_of_list,
+        draws,
+        seed,
+        roles_of=lambda t: dual_roles(records, t),
+        scene=moves.scene_of(doc, records, open_audit(load), seed),
+    )
 
 
 # --- rows ----------------------------------------------------------------------------------------------------
@@ -224,11 +143,12 @@ def _row(book: Book, grouping: str, group: str, tally: Tally, counts: Mapping[st
     row["n"] = None if small else int(tally.sums["n"][0])
     row["serious"] = None if tally.serious_persons < least else int(tally.sums["serious"][0])
     figures = figures_of(tally, book.whole)
+    ends = intervals_of(figures, tally, book.whole, least)
     for name, (_, rests_on) in FIGURES.items():
-        with np.errstate(invalid="ignore"):  # a draw without harm in the group has no finite ratio
-            low, high = metrics.interval(figures[name][1:])
         hidden = small or known[rests_on] < least
-        for key, value in ((name, figures[name][0]), (f"{name}_low", low), (f"{name}_high", high)):
+        for key, value in zip(
+            (name, f"{name}_low", f"{name}_high"), (figures[name][0], *ends[name]), strict=True
+        ):
             row[key] = None if hidden else number(value)
     row["assessable"] = not small and tally.serious_persons >= int(counts["assessable"])
     row["suppressed"] = SMALL.format(least=least) if small else None
@@ -247,56 +167,6 @@ def beside(lines: list[dict[str, Any]], telling: Mapping[str, Sequence[str]]) ->
         next_one |= dict.fromkeys(key for key in (count, *telltale) if key in next_one)
         next_one["suppressed"] = next_one.get("suppressed") or BESIDE
     return lines
-
-
-def figures_of(tally: Tally, whole: Tally) -> dict[str, Array]:
-    """Every figure of a group, one value a draw (formulas: docs/fairness.md)."""
-    s, w = tally.sums, whole.sums
-    with np.errstate(invalid="ignore", divide="ignore"):
-        list_share, harm_share = s["places"] / w["places"], s["harm"] / w["harm"]
-        fnr, fnr_whole = 1 - s["hits"] / s["serious"], 1 - w["hits"] / w["serious"]
-        return {
-            "base_rate": s["serious"] / s["n"],
-            "list_share": list_share,
-            "harm_share": harm_share,
-            "list_over_harm": list_share / harm_share,
-            "ppv": s["hits"] / s["places"],
-            "fnr": fnr,
-            "fnr_ratio": fnr / fnr_whole,
-            "fpr": (s["places"] - s["hits"]) / (s["n"] - s["serious"]),
-            "slope": tally.slope,
-            "intercept": tally.intercept,
-            "serious_observed_over_expected": s["serious"] / s["p"],
-            "observed_over_expected": s["harm"] / s["expected"],
-            "mean_p_no_harm": s["p_free"] / s["free"],
-        }
-
-
-def calibration_draws(z: Array, y: Array, person: npt.NDArray[np.intp], counts: Array) -> tuple[Array, Array]:
-    """Calibration slope, and intercept with the slope held at 1, for each draw: rows with log-odds ``z`` and outcomes
-    ``y`` (0 or 1) of ``person`` (a row of ``counts``, persons x draws, the first draw all ones).
-
-    The first is the maximum-likelihood fit; a draw is one Newton step from there under its own weights (the one-step
-    bootstrap: exact to first order, and no refit for each of many draws). NaN where a class is absent.
-    """
-    width = counts.shape[1]
-    if not 0 < y.sum() < len(y):
-        return np.full(width, np.nan), np.full(width, np.nan)
-    ones = np.ones(len(y))
-    a1, _ = metrics.fit_slope(z, y, ones, slope=1.0)
-    a, b = metrics.fit_slope(z, y, ones)
-    p1, p = sigmoid(a1 + z), sigmoid(a + b * z)
-    h = p * (1 - p)
-    rows_ = (y - p1, p1 * (1 - p1), y - p, (y - p) * z, h, h * z, h * z * z)
-    used, place = np.unique(person, return_inverse=True)
-    columns = np.array([np.bincount(place, weights=line, minlength=len(used)) for line in rows_])
-    g1, h1, ga, gb, haa, hab, hbb = columns @ counts[used]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        intercept = a1 + g1 / h1
-        det = haa * hbb - hab * hab
-        slope = np.where(det > 1e-12 * haa * hbb, b + (haa * gb - hab * ga) / det, np.nan)
-    slope[0], intercept[0] = b, a1
-    return slope, intercept
 
 
 # --- likely victims on the list ------------------------------------------------------------------------------

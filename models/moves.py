@@ -32,7 +32,7 @@ from models.scorer import Scorer
 
 if TYPE_CHECKING:
     from models.compare import Occasion
-    from models.fairness import Book
+    from models.fairness_book import Book
 
 Array = npt.NDArray[np.float64]
 NOT_RANKED = -1.0

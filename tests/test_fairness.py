@@ -13,7 +13,16 @@ import pytest
 
 from features.clocks import parse_as_of
 from features.home import Home
-from models import dual, fairness, groups, metrics, moves, places, ranking
+from models import (
+    fairness,
+    fairness_book,
+    fairness_words,
+    groups,
+    metrics,
+    moves,
+    places,
+    ranking,
+)
 from models.compare import Occasion
 
 T = datetime(2025, 6, 1, 5, tzinfo=UTC)
@@ -128,7 +137,7 @@ def test_calibration_is_the_fit_and_its_draws_are_close_to_refits() -> None:
     assert o.outcomes is not None
     y, z = o.outcomes["serious"], metrics.logit(o.p["model"])
     counts = ranking.Bootstrap([o], 12, 1).counts
-    slope, intercept = fairness.calibration_draws(z, y, np.arange(o.n), counts)
+    slope, intercept = fairness_book.calibration_draws(z, y, np.arange(o.n), counts)
     for draw in range(counts.shape[1]):
         assert slope[draw] == pytest.approx(metrics.fit_slope(z, y, counts[:, draw])[1], abs=0.03)
         assert intercept[draw] == pytest.approx(
@@ -166,6 +175,26 @@ def test_a_group_scored_too_high_shows_in_its_expected_harm() -> None:
     male = row_of(rows, "male")
     assert male["observed_over_expected_low"] < 1.25
     assert male["observed_over_expected_high"] > 0.8
+
+
+def test_intervals_are_not_nothing_where_nobody_was_found() -> None:
+    """Draws of nobody are always nobody: the exact interval says what chance allows."""
+    o = occasion(2000, 8)
+    o.scores["model"][0][:500] = -1.0  # none of the first five hundred is listed
+    rows = fairness.tables([o], by_number({"female": 500, "male": 1500}), SHARE, draws=60)["fairness"]
+    female = row_of(rows, "female")
+    assert female["list_share"] == female["list_share_low"] == 0
+    total = row_of(rows, "everyone")["listed_persons"]
+    assert female["list_share_high"] == pytest.approx(3.689 / total, rel=1e-3)  # Garwood's upper end for none
+    assert female["fnr"] == 1
+    assert 0.9 < female["fnr_low"] < 1  # Clopper and Pearson's lower end for all of n: .025 ** (1 / n)
+    assert female["fnr_low"] == pytest.approx(0.025 ** (1 / female["serious_persons"]), abs=1e-6)
+
+
+def test_exact_intervals_are_the_published_ones() -> None:
+    assert fairness_book.garwood(10) == pytest.approx((4.795, 18.390), abs=1e-3)
+    assert fairness_book.garwood(0) == pytest.approx((0.0, 3.689), abs=1e-3)
+    assert fairness_book.clopper_pearson(2, 20) == pytest.approx((0.0123, 0.3170), abs=1e-4)
 
 
 # --- what is withheld ----------------------------------------------------------------------------------------
@@ -379,83 +408,64 @@ def test_unreported_outcomes_raise_a_groups_share_of_the_harm() -> None:
     assert row["observed_over_expected_then"] == pytest.approx(1.25 * row["observed_over_expected"], abs=1e-5)
 
 
-# --- likely victims recorded as suspects ---------------------------------------------------------------------
+def test_a_whole_load_is_compared_in_one_call(small_home: Path) -> None:
+    from models import store
+    from models.dataset import Source
+    from models.scorer import Scorer
 
-
-def both_ways(small_extract_tables: dict[str, pl.DataFrame], more: list[tuple[str, str, str, bool]]) -> Any:
-    """The hand-made force with further events: (event, suspect, victim, counter-allegation)."""
-    tables = dict(small_extract_tables)
-    event, involvement = tables["event"].to_dicts(), tables["involvement"].to_dicts()
-    offence = tables["offence"].to_dicts()
-    for i, (name, suspect, victim, counter) in enumerate(more):
-        at = f"2025-04-{10 + i:02d}T12:00:00Z"
-        facts = {"event_id": name, "reference": name, "kind": "crime", "occurred_at": at, "reported_at": at}
-        event.append(
-            event[0]
-            | facts
-            | {"source": "victim", "counter_allegation": counter, "district": "D1", "children_present": None}
-        )
-        row = {
-            "offence_id": name,
-            "event_id": name,
-            "ho_code": "105A",
-            "suspect_id": suspect,
-            "victim_id": victim,
-        }
-        offence.append(offence[0] | row)
-        seen = {
-            "event_id": name,
-            "person_id": suspect,
-            "role": "suspect",
-            "victim_id": victim,
-            "relationship_to_victim": None,
-        }
-        involvement += [
-            seen,
-            {**seen, "person_id": victim, "role": "victim", "victim_id": None},
-        ]
-    return {
-        "event": pl.DataFrame(event, infer_schema_length=None),
-        "offence": pl.DataFrame(offence, infer_schema_length=None),
-        "involvement": pl.DataFrame(involvement, infer_schema_length=None),
+    load = Home(small_home).require()
+    doc, t = store.champion(small_home), parse_as_of("2025-01-15")
+    source = Source(load.records(), delay_days=0)
+    frame = source.features_at(t).filter(pl.col("in_scope"))
+    scored = Scorer(doc).score(frame)
+    expected, p = (scored[name].to_numpy() for name in ("expected_harm", "p_serious"))
+    zero = np.zeros(frame.height)
+    outcomes = {"serious": zero, "winsor_days": zero, "harm_days": zero}
+    o = Occasion(t, frame["person_id"], {"model": (expected, p)}, {"model": p}, expected, {}, outcomes)
+    made = fairness.of_load(load, doc, [o], draws=20, share_of_list=2)
+    assert made["fairness"][0]["suppressed"] == "fewer than 10 persons"
+    assert {row["grouping"] for row in made["fairness"]} == {"everyone", *groups.groupings()}
+    assert {row["what"] for row in made["fairness_sensitivity"]} == {
+        moves.LESS,
+        moves.UNSEEN,
+        moves.WITHOUT,
+        moves.WITH,
     }
+    assert made["dual_role"][0]["persons"] is None  # fewer than ten in the cohort
+    scene = moves.scene_of(doc, load.records(), {}, 1)(o)
+    assert any(
+        (order == moves.NOT_RANKED).any() for order in scene.thinned
+    )  # whose only event went is in no cohort
+    assert (
+        scene.others[moves.WITH] == o.scores["model"][0]
+    ).all()  # nothing to put back: the very same scores
 
 
-def test_a_likely_victim_is_held_for_review_and_counted(
-    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
-) -> None:
-    # V2 hit back once at P8, who is recorded against V2 once before and once more here; V1 hit P1 once, P1 hit V1 often
-    changed = both_ways(
-        small_extract_tables,
-        [("X1", "V2", "P8", False), ("X2", "P8", "V2", False), ("X3", "V1", "P1", False)],
-    )
-    records = Home(small_home_maker("dual", model=False, **changed)).require().records()
-    t = parse_as_of("2025-06-01")
-    pairs = {(r["suspect_id"], r["victim_id"]): r for r in dual.dual_pairs(records, t).iter_rows(named=True)}
-    assert (pairs["V2", "P8"]["events"], pairs["V2", "P8"]["reverse"]) == (1, 2)
-    assert "far more often as the victim" in pairs["V2", "P8"]["why"]
-    assert pairs["P8", "V2"]["why"] is None
-    assert pairs["V1", "P1"]["why"] is not None
-    assert pairs["P1", "V1"]["why"] is None
-    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
-    assert roles["V2"]["held"]
-    assert not roles["P8"]["held"]
-    assert not roles["P1"]["held"]
+# --- the statement -------------------------------------------------------------------------------------------
 
 
-def test_only_answering_allegations_are_held_and_other_pairs_keep_a_place(
-    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
-) -> None:
-    records = Home(small_home_maker("plain", model=False)).require().records()
-    t = parse_as_of("2025-06-01")
-    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
-    assert roles["V3"]["held"]  # P7 was suspected a day before; V3 only in the answering allegation
-    assert not roles["P7"]["held"]
-    other = both_ways(small_extract_tables, [("X1", "V3", "V1", False)])
-    records = Home(small_home_maker("other", model=False, **other)).require().records()
-    roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
-    assert roles["V3"]["likely"] == 1
-    assert not roles["V3"]["held"]  # also suspected of harming V1, who never hit back
+def test_the_statement_names_clear_differences_and_clears_nobody_it_cannot_tell() -> None:
+    o = occasion(4000, 4)
+    o.expected[:1500] *= 3.0
+    sizes = {"female": 1500, "male": 2400, "recorded as unknown": 92, "another sex recorded": 8}
+    made = fairness.tables([o], by_number(sizes), SHARE, draws=60)
+    sex = " ".join(fairness_words.statement(made)["Sex"])
+    assert "Female: the model expects more harm than was recorded" in sex
+    assert "Male: the model expects" not in sex
+    assert "fewer than 50 different persons with serious harm: recorded as unknown." in sex
+    assert "Too small for any figure to be shown: another sex recorded." in sex
+    text = fairness_words.render(made)
+    assert "What this cannot show" in text
+    assert "low risk" not in text
+    assert "None" not in text
+    assert "nan" not in text
+
+
+def test_the_statement_says_when_nothing_was_measured() -> None:
+    assert list(fairness_words.statement({})) == ["Not measured"]
+
+
+# --- likely victims recorded as suspects ---------------------------------------------------------------------
 
 
 def test_dual_roles_are_reported_by_sex_without_small_counts() -> None:
