@@ -18,16 +18,14 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models import baselines, metrics, parts
+from features.errors import InputError
+from models import baselines, lists, metrics, parts
 from models.dataset import WITHIN
 from models.metrics import Board
+from models.ranking import PLACES, Bootstrap, differences, figure, ranking, share_of
 from models.scorer import Scorer
 
 Array = npt.NDArray[np.float64]
-PLACES: tuple[tuple[str, float], ...] = (("100", 100.0), ("250", 250.0), ("1pc", 0.01))
-LEAK_AUC = 0.85
-"""Above this among persons active in the last 365 days a run is marked leak-suspect (domain 1.4: honest police data
-give .70-.77)."""
 
 
 @dataclass
@@ -45,10 +43,30 @@ class Occasion:
     outcomes: dict[str, Array] | None = None
     oracle: Array | None = None
     reach: dict[str, float] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    """names of further models among the scores"""
+    expected_of: dict[str, Array] = field(default_factory=dict)
+    """expected harm days by those models"""
+    families: list[dict[str, Any]] = field(default_factory=list)
+    """what of the model's list each feature family explains (``models.lists.by_family``)"""
+    alone: dict[str, float] = field(default_factory=dict)
+    """AUC of each of the model's columns alone, among persons active in the last 365 days"""
+    applies: dict[str, int] = field(default_factory=dict)
+    """rule -> persons it applies to, for rules that do not apply to everyone"""
+    notes: list[str] = field(default_factory=list)
 
     @property
     def n(self) -> int:
         return len(self.persons)
+
+    @property
+    def name(self) -> str:
+        """T as tables write it."""
+        return self.t.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def cohorts(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Everyone, and each group that tables show beside them: name -> who is in it."""
+        return {"all": np.ones(self.n, dtype=bool), **self.flags}
 
 
 def without(doc: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
@@ -65,12 +83,23 @@ def sensitive_columns(doc: Mapping[str, Any], kind: str) -> list[str]:
 
 
 def occasion(
-    doc: Mapping[str, Any], frame: pl.DataFrame, t: datetime, oracle: pl.DataFrame | None = None
+    doc: Mapping[str, Any],
+    frame: pl.DataFrame,
+    t: datetime,
+    oracle: pl.DataFrame | None = None,
+    *,
+    others: Mapping[str, Mapping[str, Any]] | None = None,
+    rules: pl.DataFrame | None = None,
+    seen: pl.Series | None = None,
 ) -> Occasion:
-    """Score ``frame`` (one T's cohort in scope, histories, cohort flags, and outcomes if known)."""
+    """Score ``frame`` (one T's cohort in scope, histories, cohort flags, and outcomes if known).
+
+    ``others``: further models, name -> document: scores beside the rules. ``rules``: ``person_id`` and a column for
+    each rule that is not computed from histories (``models.ogrs3``), null where it does not apply to a person.
+    ``seen``: ids of the persons the model may have learnt from (``models.unseen``): adds the cohort ``unseen``.
+    """
     scorer = Scorer(doc)
     scored = scorer.score(frame)
-    rules = baselines.baseline_scores(frame)
     p = {"model": _array(scored["p_serious"])}
     for name in scored.columns:
         if name.startswith("p_serious_"):
@@ -82,22 +111,65 @@ def occasion(
             bare = Scorer(without(doc, columns)).score(frame)
             scores[f"without {kind}"] = (_array(bare["expected_harm"]), _array(bare["p_serious"]))
             p[f"without {kind}"] = scores[f"without {kind}"][1]
-    for rule in rules.columns[1:]:
-        values = _array(rules[rule])
-        scores[rule] = (values, values)
+    beside, notes = _beside(others or {}, frame)
+    for name, answer in beside.items():
+        p[name] = _array(answer["p_serious"])
+        scores[name] = (_array(answer["expected_harm"]), p[name])
+    scores |= _rules(frame, rules)
+    applies = {} if rules is None else {n: rules[n].drop_nulls().len() for n in rules.columns[1:]}
+    out = Occasion(t, frame["person_id"], scores, p, scores["model"][0], _flags(frame, seen))
+    out.others, out.notes, out.applies = tuple(beside), notes, applies
+    out.expected_of = {name: scores[name][0] for name in beside}
+    out.families = lists.by_family(doc, frame)
+    if "serious" in frame.columns:
+        out.outcomes = _outcomes(frame)
+        active = out.flags.get("active_365", np.ones(out.n, dtype=bool))
+        out.alone = lists.alone_auc(
+            frame.filter(pl.Series(active)), scorer.columns, out.outcomes["serious"][active]
+        )
+    if oracle is not None:
+        known = frame.select("person_id").join(oracle, on="person_id", how="left", maintain_order="left")
+        out.oracle = _array(known["expected_harm"].cast(pl.Float64).fill_null(0.0))
+    return out
+
+
+def _beside(
+    others: Mapping[str, Mapping[str, Any]], frame: pl.DataFrame
+) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """Scores of further models, and what must be said of those that cannot score here."""
+    out, notes = {}, []
+    for name, doc in others.items():
+        try:
+            out[name] = Scorer(doc).score(frame)
+        except InputError as problem:
+            notes.append(f"{name} is not among the scores: {problem.what}")
+    return out, notes
+
+
+def _rules(frame: pl.DataFrame, apart: pl.DataFrame | None) -> dict[str, tuple[Array, Array]]:
+    rules = baselines.baseline_scores(frame)
+    if apart is not None:
+        rules = rules.join(apart, on="person_id", how="left", maintain_order="left")
+    placed = {name: _array(baselines.place(rules[name])) for name in rules.columns[1:]}
+    return {name: (values, values) for name, values in placed.items()}
+
+
+def _flags(frame: pl.DataFrame, seen: pl.Series | None) -> dict[str, npt.NDArray[np.bool_]]:
     flags: dict[str, npt.NDArray[np.bool_]] = {
         f: frame[f].fill_null(False).to_numpy() for f in ("active_365", "first_time") if f in frame.columns
     }
-    outcomes = None
-    if "serious" in frame.columns:
-        names: tuple[str, ...] = ("serious", "winsor_days", "harm_days", "serious_182", "serious_10")
-        names += tuple(c for c in frame.columns if c.startswith(WITHIN))
-        outcomes = {c: _array(frame[c].cast(pl.Float64).fill_null(0.0)) for c in names if c in frame.columns}
-    truth = None
-    if oracle is not None:
-        known = frame.select("person_id").join(oracle, on="person_id", how="left", maintain_order="left")
-        truth = _array(known["expected_harm"].cast(pl.Float64).fill_null(0.0))
-    return Occasion(t, frame["person_id"], scores, p, _array(scored["expected_harm"]), flags, outcomes, truth)
+    if seen is not None:
+        flags["unseen"] = ~frame["person_id"].is_in(seen.implode()).to_numpy()
+    return flags
+
+
+def _outcomes(frame: pl.DataFrame) -> dict[str, Array]:
+    names = ["serious", "winsor_days", "harm_days", "serious_182", "serious_10"]
+    names += [c for c in frame.columns if c.startswith(WITHIN)]
+    out = {c: _array(frame[c].cast(pl.Float64).fill_null(0.0)) for c in names if c in frame.columns}
+    if "serious_day" in frame.columns:
+        out["serious_day"] = _array(frame["serious_day"])
+    return out
 
 
 def _array(series: pl.Series) -> Array:
@@ -107,163 +179,68 @@ def _array(series: pl.Series) -> Array:
 # --- tables ------------------------------------------------------------------------------------------------
 
 
-def tables(occasions: Sequence[Occasion], base_rate: float, draws: int, seed: int) -> dict[str, Any]:
+def tables(
+    occasions: Sequence[Occasion],
+    base_rate: float,
+    draws: int,
+    seed: int,
+    *,
+    weekly: Sequence[Occasion] = (),
+    texts: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
     """All results tables of ``occasions``: lists of plain rows under ``cohort``, ``ranking``, ``difference``,
-    ``probability``, ``harm``, ``reliability``, ``sensitivity``, ``oracle``, ``reach``; and ``leak_suspect``.
+    ``probability``, ``harm``, ``reliability``, ``capture_curve``, ``sensitivity``, ``oracle``, ``reach``,
+    ``lead_time``, ``stability``, ``explained_by``; ``others`` (names of further models among the scores) with their
+    ``probability_others`` and ``harm_others``; ``leak`` and ``leak_suspect``; ``score_notes``.
 
-    ``base_rate`` is what the constant rule predicts: the rate known when the model was made.
+    ``base_rate`` is what the constant rule predicts: the rate known when the model was made. ``weekly``: further T a
+    week apart, scored alone, for stability. ``texts``: column -> what it is in words.
     """
     labelled = [o for o in occasions if o.outcomes is not None]
     out: dict[str, Any] = {"cohort": [r for o in occasions for r in _cohort_rows(o)]}
-    boot = _Bootstrap(labelled, draws, seed)
-    ranking, spread = _ranking(labelled, boot)
-    out["ranking"] = ranking
-    out["difference"] = _differences(spread)
+    out["ranking"], spread = ranking(labelled, Bootstrap(labelled, draws, seed))
+    out["difference"] = differences(spread) if spread else []
     out["probability"] = _probability(labelled, base_rate)
     out["harm"] = _harm(labelled)
     out["reliability"] = _reliability(labelled)
     out["capture_curve"] = _curve(labelled)
     out["sensitivity"] = _sensitivity(labelled)
     out["oracle"] = _oracle([o for o in occasions if o.oracle is not None])
-    out["reach"] = [{"t": _name(o), **o.reach} for o in occasions if o.reach]
-    active = [
-        r for r in ranking if r["cohort"] == "active_365" and r["score"] == "model" and r["t"] == "pooled"
+    out["reach"] = [{"t": o.name, **o.reach} for o in occasions if o.reach]
+    out["lead_time"] = lists.lead_time(labelled)
+    out["stability"] = lists.stability([*occasions, *weekly])
+    out["explained_by"] = lists.explained_by(occasions)
+    out["others"] = list(dict.fromkeys(name for o in occasions for name in o.others))
+    out["probability_others"] = [
+        {"score": name, **row} for name in out["others"] for row in _probability(labelled, base_rate, name)
     ]
-    out["leak_suspect"] = bool(active and active[0]["auc"] is not None and active[0]["auc"] > LEAK_AUC)
+    out["harm_others"] = [{"score": name, **row} for name in out["others"] for row in _harm(labelled, name)]
+    out["leak"] = lists.leak(labelled, out["ranking"], texts or {})
+    out["leak_suspect"] = out["leak"]["suspect"]
+    out["score_notes"] = occasions[-1].notes if occasions else []
     return out
-
-
-def _name(o: Occasion) -> str:
-    return o.t.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cohorts(o: Occasion) -> dict[str, npt.NDArray[np.bool_]]:
-    return {"all": np.ones(o.n, dtype=bool), **o.flags}
 
 
 def _cohort_rows(o: Occasion) -> list[dict[str, Any]]:
     rows = []
-    for name, mask in _cohorts(o).items():
+    for name, mask in o.cohorts().items():
         row: dict[str, Any] = {
-            "t": _name(o),
+            "t": o.name,
             "cohort": name,
             "n": int(mask.sum()),
             "serious": None,
             "base_rate": None,
         }
+        if name == "all":
+            row |= {f"{rule}_applies_to": persons for rule, persons in o.applies.items()}
         if o.outcomes is not None:
             events = int(o.outcomes["serious"][mask].sum())
             row |= {
                 "serious": events,
-                "base_rate": _figure(events / mask.sum() if mask.any() else float("nan")),
+                "base_rate": figure(events / mask.sum() if mask.any() else float("nan")),
             }
-            row["harm_days"] = _figure(float(o.outcomes["harm_days"][mask].sum()))
+            row["harm_days"] = figure(float(o.outcomes["harm_days"][mask].sum()))
         rows.append(row)
-    return rows
-
-
-class _Bootstrap:
-    """Weights of every occasion: column 0 is one for all, then the draws; a person's draw is the same at every T."""
-
-    def __init__(self, occasions: Sequence[Occasion], draws: int, seed: int) -> None:
-        people = sorted({p for o in occasions for p in o.persons.to_list()})
-        index = {p: i for i, p in enumerate(people)}
-        counts = np.random.default_rng(seed).poisson(1.0, size=(len(people), draws)).astype(np.float64)
-        self.counts = np.concatenate([np.ones((len(people), 1)), counts], axis=1)
-        self.rows = [np.array([index[p] for p in o.persons.to_list()], dtype=np.intp) for o in occasions]
-
-    def weight(self, i: int) -> Array:
-        return np.asarray(self.counts[self.rows[i]])
-
-
-def _share(places: float, n: int) -> float:
-    return places if places < 1 else min(1.0, places / max(n, 1))
-
-
-def _ranking(
-    occasions: Sequence[Occasion], boot: _Bootstrap
-) -> tuple[list[dict[str, Any]], dict[str, dict[str, Array]]]:
-    """Rows per T and pooled for each cohort and score; and the pooled draws of the whole cohort, score -> figure."""
-    rows: list[dict[str, Any]] = []
-    pool: dict[tuple[str, str], list[dict[str, Array]]] = {}
-    for i, o in enumerate(occasions):
-        assert o.outcomes is not None
-        weight = boot.weight(i)
-        for cohort, mask in _cohorts(o).items():
-            if not mask.any():
-                continue
-            y, harm = o.outcomes["serious"][mask], o.outcomes["winsor_days"][mask]
-            for score, (place, order) in o.scores.items():
-                part = _part(place[mask], None if order is place else order[mask], y, harm, weight[mask])
-                pool.setdefault((cohort, score), []).append(part)
-                rows.append({"t": _name(o), "cohort": cohort, "score": score, **_described(_merge([part]))})
-    spread: dict[str, dict[str, Array]] = {}
-    for (cohort, score), parts in pool.items():
-        merged = _merge(parts)
-        if cohort == "all":
-            spread[score] = merged
-        rows.append(
-            {"t": "pooled", "cohort": cohort, "score": score, "dates": len(parts), **_described(merged)}
-        )
-    return rows, spread
-
-
-def _part(place: Array, order: Array | None, y: Array, harm: Array, weight: Array) -> dict[str, Array]:
-    """What one score did at one T, per draw; ``order`` None: the list order serves for both."""
-    board = Board(place, weight)
-    out = {"auc": (board if order is None else Board(order, weight)).auc(y)}
-    out["harm_total"] = harm @ weight
-    for name, places in PLACES:
-        share = _share(places, len(y))
-        out[f"harm_{name}"], _ = board.top(harm, share)
-        out[f"hits_{name}"], out[f"taken_{name}"] = board.top(y, share)
-    return out
-
-
-def _merge(parts: Sequence[dict[str, Array]]) -> dict[str, Array]:
-    """Figures per draw from the sums of one or several T."""
-    total = {key: np.sum([p[key] for p in parts], axis=0) for key in parts[0]}
-    aucs = np.array([p["auc"] for p in parts])
-    known = ~np.isnan(aucs)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        out = {"auc": np.where(known, aucs, 0.0).sum(axis=0) / known.sum(axis=0)}
-        for name, _ in PLACES:
-            out[f"capture_{name}"] = total[f"harm_{name}"] / total["harm_total"]
-            out[f"ppv_{name}"] = total[f"hits_{name}"] / total[f"taken_{name}"]
-    return out
-
-
-def _described(figures: Mapping[str, Array]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for name, draws in figures.items():
-        low, high = metrics.interval(draws[1:])
-        out |= {name: _figure(draws[0]), f"{name}_low": _figure(low), f"{name}_high": _figure(high)}
-    return out
-
-
-def _figure(value: float | np.floating[Any]) -> float | None:
-    """A plain JSON number, or None where it cannot be computed."""
-    return round(float(value), 6) if np.isfinite(value) else None
-
-
-def _differences(spread: Mapping[str, Mapping[str, Array]]) -> list[dict[str, Any]]:
-    """Model minus each rule on the same draws, pooled."""
-    rows = []
-    for rule, figures in spread.items():
-        if rule == "model":
-            continue
-        for name, draws in figures.items():
-            gap = spread["model"][name] - draws
-            low, high = metrics.interval(gap[1:])
-            rows.append(
-                {
-                    "rule": rule,
-                    "figure": name,
-                    "difference": _figure(gap[0]),
-                    "low": _figure(low),
-                    "high": _figure(high),
-                }
-            )
     return rows
 
 
@@ -271,13 +248,15 @@ def _stack(occasions: Sequence[Occasion], values: Sequence[Array]) -> Array:
     return np.concatenate(list(values)) if occasions else np.zeros(0)
 
 
-def _probability(occasions: Sequence[Occasion], base_rate: float) -> list[dict[str, Any]]:
+def _probability(
+    occasions: Sequence[Occasion], base_rate: float, score: str = "model"
+) -> list[dict[str, Any]]:
     rows = []
-    groups = [(_name(o), [o]) for o in occasions] + ([("pooled", list(occasions))] if len(occasions) else [])
+    groups = [(o.name, [o]) for o in occasions] + ([("pooled", list(occasions))] if len(occasions) else [])
     for label, members in groups:
-        for cohort in _cohorts(members[0]):
-            y = _stack(members, [o.outcomes["serious"][_cohorts(o)[cohort]] for o in members if o.outcomes])
-            p = _stack(members, [o.p["model"][_cohorts(o)[cohort]] for o in members])
+        for cohort in members[0].cohorts():
+            y = _stack(members, [o.outcomes["serious"][o.cohorts()[cohort]] for o in members if o.outcomes])
+            p = _stack(members, [o.p[score][o.cohorts()[cohort]] for o in members])
             if not len(y):
                 continue
             w = np.ones(len(y))
@@ -288,36 +267,37 @@ def _probability(occasions: Sequence[Occasion], base_rate: float) -> list[dict[s
                     "t": label,
                     "cohort": cohort,
                     "n": len(y),
-                    "base_rate": _figure(y.mean()),
-                    "mean_p": _figure(p.mean()),
-                    "brier": _figure(error),
-                    "brier_constant": _figure(reference),
-                    "skill": _figure(1 - error / reference) if reference else None,
-                    "skill_own_rate": _figure(1 - error / own) if own else None,
-                    **{k: _figure(v) for k, v in metrics.calibration(p, y, w).items()},
+                    "base_rate": figure(y.mean()),
+                    "mean_p": figure(p.mean()),
+                    "brier": figure(error),
+                    "brier_constant": figure(reference),
+                    "skill": figure(1 - error / reference) if reference else None,
+                    "skill_own_rate": figure(1 - error / own) if own else None,
+                    **{k: figure(v) for k, v in metrics.calibration(p, y, w).items()},
                 }
             )
     return rows
 
 
-def _harm(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
+def _harm(occasions: Sequence[Occasion], score: str = "model") -> list[dict[str, Any]]:
     """Observed over expected harm days: everyone, the tenth and the hundredth ranked highest (each at its own T)."""
     rows = []
     for part, share in (("everyone", 1.0), ("top decile", 0.1), ("top 1 %", 0.01)):
         sums = np.zeros(3)
         for o in occasions:
             assert o.outcomes is not None
-            board = Board(o.expected, np.ones(o.n))
-            for k, values in enumerate((o.expected, o.outcomes["winsor_days"], o.outcomes["harm_days"])):
+            expected = o.expected_of.get(score, o.expected)
+            board = Board(expected, np.ones(o.n))
+            for k, values in enumerate((expected, o.outcomes["winsor_days"], o.outcomes["harm_days"])):
                 sums[k] += board.top(values, share)[0][0]
         if sums[0] > 0:
             rows.append(
                 {
                     "part": part,
-                    "expected_days": _figure(sums[0]),
-                    "observed_days": _figure(sums[1]),
-                    "observed_over_expected": _figure(sums[1] / sums[0]),
-                    "unwinsorised_over_expected": _figure(sums[2] / sums[0]),
+                    "expected_days": figure(sums[0]),
+                    "observed_days": figure(sums[1]),
+                    "observed_over_expected": figure(sums[1] / sums[0]),
+                    "unwinsorised_over_expected": figure(sums[2] / sums[0]),
                 }
             )
     return rows
@@ -346,7 +326,7 @@ def _curve(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
             total += float(harm.sum())
         if total > 0:
             rows += [
-                {"score": score, "share": s, "captured": _figure(v / total)}
+                {"score": score, "share": s, "captured": figure(v / total)}
                 for s, v in zip(shares, sums, strict=True)
             ]
     return rows
@@ -377,12 +357,12 @@ def _sensitivity(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
                 "what": title,
                 "label": label,
                 "score": score,
-                "auc": _figure(mean),
-                "base_rate": _figure(rate),
+                "auc": figure(mean),
+                "base_rate": figure(rate),
             }
             if score == "model" and own in occasions[0].p:
                 p = _stack(occasions, [o.p[own] for o in occasions])
-                row |= {k: _figure(v) for k, v in metrics.calibration(p, y, np.ones(len(y))).items()}
+                row |= {k: figure(v) for k, v in metrics.calibration(p, y, np.ones(len(y))).items()}
             rows.append(row)
     return rows
 
@@ -394,20 +374,20 @@ def _oracle(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
     for o in occasions:
         assert o.oracle is not None
         ones = np.ones(o.n)
-        best = np.array([Board(o.oracle, ones).top(o.oracle, _share(k, o.n))[0][0] for _, k in PLACES])
+        best = np.array([Board(o.oracle, ones).top(o.oracle, share_of(k, o.n))[0][0] for _, k in PLACES])
         for score, (place, _) in o.scores.items():
             board = Board(place, ones)
-            got = np.array([board.top(o.oracle, _share(k, o.n))[0][0] for _, k in PLACES])
+            got = np.array([board.top(o.oracle, share_of(k, o.n))[0][0] for _, k in PLACES])
             pool.setdefault(score, []).append(np.array([got, best]))
-            rows.append({"t": _name(o), "score": score, "n": o.n, **_ratios(got, best)})
-    for score, parts in pool.items():
-        got, best = np.sum(parts, axis=0)
-        rows.append({"t": "pooled", "score": score, "dates": len(parts), **_ratios(got, best)})
+            rows.append({"t": o.name, "score": score, "n": o.n, **_ratios(got, best)})
+    for score, sums in pool.items():
+        got, best = np.sum(sums, axis=0)
+        rows.append({"t": "pooled", "score": score, "dates": len(sums), **_ratios(got, best)})
     return rows
 
 
 def _ratios(got: Array, best: Array) -> dict[str, float | None]:
     return {
-        f"ratio_{name}": _figure(g / b) if b > 0 else None
+        f"ratio_{name}": figure(g / b) if b > 0 else None
         for (name, _), g, b in zip(PLACES, got, best, strict=True)
     }

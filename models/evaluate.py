@@ -20,8 +20,9 @@ from features.errors import InputError
 from features.home import Home
 from features.labels import reporting_delay
 from features.records import Records
-from models import baselines, compare, own, settings, store
+from models import baselines, compare, evaluate_page, own, sensitivity, settings, store
 from models.dataset import Progress, Source, monthly, records_begin
+from models.judge import Judge
 from models.training import Recipe, fit_until, last_known
 
 POOL = 6
@@ -40,7 +41,7 @@ class Evaluation:
 
     def render(self) -> str:
         """The headline tables for a terminal."""
-        return render(self.facts, self.tables)
+        return evaluate_page.render(self.facts, self.tables)
 
 
 def evaluate(
@@ -49,6 +50,8 @@ def evaluate(
     truth: Path | None = None,
     model: str = "champion",
     *,
+    others: Sequence[str] = (),
+    sensitivities: bool = False,
     draws: int = 200,
     seed: int = 1,
     progress: Progress | None = None,
@@ -63,6 +66,9 @@ def evaluate(
         none: the newest six months whose outcomes are complete.
     truth: a simulation's truth folder: adds the ratio to the oracle for dates that have an ``oracle_<T>.parquet``.
     model: "champion" or a version.
+    others: further models, "champion" or versions, judged beside it on the same persons and dates, under these names.
+    sensitivities: also fit again without each feature family, price harm otherwise and join records otherwise
+        (``models.sensitivity``): minutes rather than seconds.
     draws, seed: of the bootstrap over persons.
 
     Raises InputError when no date can be judged (outcomes incomplete and no oracle for it).
@@ -70,7 +76,8 @@ def evaluate(
     home_path = Path(home.path)
     load = home.require()
     records = load.records()
-    doc = store.champion(home_path) if model == "champion" else store.load_model(home_path, model)
+    doc = named(home_path, model)
+    beside = _others(home_path, doc, others)
     end = last_known(records)
     if end is None:
         raise InputError(
@@ -80,12 +87,23 @@ def evaluate(
     main = int(settings.load("logistic")["grid"]["horizons"][0])
     complete = end + timedelta(days=1) - timedelta(days=main + source.delay_days)
     oracles = oracle_files(truth)
-    trained = datetime.fromisoformat(doc["training"]["until"])
     asked = sorted(dict.fromkeys(as_of))
-    dates = choose_dates(records, asked, trained, complete, set(oracles))
+    made = max(_trained(d) for d in (doc, *beside.values()))
+    dates = choose_dates(records, asked, made, complete, set(oracles))
     facts: dict[str, Any] = {"asked": [_iso(t) for t in asked], "load_id": load.load_id, "notes": []}
-    judged, facts["how"] = _honest(records, doc, dates, trained, home_path, progress)
+    judged, facts["how"] = _honest(records, doc, dates, home_path, progress)
+    again = {name: _honest(records, d, dates, home_path, progress)[0] for name, d in beside.items()}
+    judge = Judge(records, judged, load, again)
     facts |= {"model": doc["version"], "model_until": judged["training"]["until"], "refit": judged is not doc}
+    facts["beside"] = [
+        {
+            "score": name,
+            "model": beside[name]["version"],
+            "kind": d.get("kind"),
+            "refit": d is not beside[name],
+        }
+        for name, d in again.items()
+    ]
     facts |= {
         "horizon_days": main,
         "delay_days": source.delay_days,
@@ -97,25 +115,46 @@ def evaluate(
     for i, t in enumerate(dates):
         if progress:
             progress("dates", i, len(dates))
-        occasions.append(_occasion(source, judged, t, t <= complete, oracles.get(t)))
+        occasions.append(_occasion(source, judge, t, t <= complete, oracles.get(t)))
     if progress:
         progress("dates", len(dates), len(dates))
-    facts["notes"] = _notes(occasions, asked, complete, source, judged)
-    tables = compare.tables(occasions, float(judged["training"]["base_rate_newest"]), draws, seed)
-    tables["rules"] = [
-        {
-            "rule": name,
-            "title": rule["title"],
-            "note": baselines.not_applicable(source.features_at(dates[-1])).get(name),
-        }
-        for name, rule in baselines.rules().items()
-    ]
+    rate = float(judged["training"]["base_rate_newest"])
+    tables = judge.tables(occasions, rate, draws, seed, source=source)
+    tables["rules"] = judge.rules(source.features_at(dates[-1]))
+    if sensitivities:
+        labelled = [o for o in occasions if o.outcomes is not None]
+        tables["sensitivity"] += sensitivity.rows(source, judge, labelled, seed, progress)
+    facts["notes"] = [*_notes(occasions, asked, complete, source, judged), *tables["score_notes"]]
     out = Evaluation(facts, tables)
     if track:
         from models.tracking import log_evaluation
 
         facts["mlflow_run"] = log_evaluation(home_path, str(doc["version"]), out.to_dict())
     return out
+
+
+def named(home: Path, model: str) -> dict[str, Any]:
+    """The document of a version, or of the model in use under the name "champion"."""
+    return store.champion(home) if model == "champion" else store.load_model(home, model)
+
+
+def _others(home: Path, doc: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Further models by the name they bear in the tables."""
+    out = {}
+    for name in dict.fromkeys(names):
+        other = named(home, name)
+        if other["version"] == doc["version"]:
+            raise InputError(
+                f"{name} is the model that is judged: it cannot stand beside itself.",
+                where="evaluate --beside",
+                cure="Name another version (doorstep models list shows them).",
+            )
+        out[name] = other
+    return out
+
+
+def _trained(doc: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(doc["training"]["until"])
 
 
 def choose_dates(
@@ -160,11 +199,11 @@ def _honest(
     records: Records,
     doc: dict[str, Any],
     dates: Sequence[datetime],
-    trained: datetime,
     home: Path,
     progress: Progress | None,
 ) -> tuple[dict[str, Any], str]:
     own.check(doc, records.declared)
+    trained = _trained(doc)
     if dates[0] >= trained:
         return (
             doc,
@@ -180,7 +219,7 @@ def _honest(
 
 
 def _occasion(
-    source: Source, doc: Mapping[str, Any], t: datetime, labelled: bool, oracle: Path | None
+    source: Source, judge: Judge, t: datetime, labelled: bool, oracle: Path | None
 ) -> compare.Occasion:
     frame = source.frame_at(t) if labelled else source.features_at(t).filter(pl.col("in_scope"))
     if not frame.height:
@@ -188,7 +227,7 @@ def _occasion(
             f"Nobody is in the cohort at {t:%Y-%m-%d}.", where="evaluate --as-of", cure="Choose another date."
         )
     truth = None if oracle is None else pl.read_parquet(oracle).select("person_id", "expected_harm")
-    out = compare.occasion(doc, frame, t, truth)
+    out = judge.occasion(frame, t, truth)
     if labelled:
         out.reach = unreachable(source, t)
     if truth is not None:
@@ -255,75 +294,3 @@ def _notes(
 
 def _iso(t: datetime) -> str:
     return t.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _cell(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    if value is None:
-        return "-"
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return f"{value:.3f}" + (f" [{low:.3f}, {high:.3f}]" if low is not None and high is not None else "")
-
-
-def render(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
-    """Terminal text: cohort, then every score pooled, harm, probability, oracle, reach, notes."""
-    lines = [
-        facts["how"] + ".",
-        f"horizon {facts['horizon_days']} d, reporting delay {facts['delay_days']} d",
-        "",
-    ]
-    lines.append(f"{'T':<12}{'cohort':<12}{'n':>7}{'serious':>9}{'base rate':>11}")
-    lines += [
-        f"{r['t'][:10]:<12}{r['cohort']:<12}{r['n']:>7}"
-        + (
-            f"{r['serious']:>9}{r['base_rate'] or 0:>11.4f}"
-            if r["serious"] is not None
-            else f"{'-':>9}{'-':>11}"
-        )
-        for r in tables["cohort"]
-    ]
-    for cohort in ("all", "active_365", "first_time"):
-        rows = [r for r in tables["ranking"] if r["t"] == "pooled" and r["cohort"] == cohort]
-        if rows:
-            lines += [
-                "",
-                f"pooled over {rows[0]['dates']} dates, {cohort}  (95 % intervals, persons resampled)",
-            ]
-            head = ("AUC", "harm at 100", "harm at 250", "harm at 1 %", "PPV at 100", "PPV at 1 %")
-            names = ("auc", "capture_100", "capture_250", "capture_1pc", "ppv_100", "ppv_1pc")
-            lines.append(f"{'':<16}" + "".join(f"{h:<24}" for h in head))
-            lines += [f"{r['score']:<16}" + "".join(f"{_cell(r, n):<24}" for n in names) for r in rows]
-    rows = [r for r in tables["difference"] if r["figure"] in ("auc", "capture_1pc")]
-    if rows:
-        lines += ["", "model minus rule, same persons, same draws"]
-        lines += [
-            f"{r['rule']:<16}{r['figure']:<14}"
-            + _cell({"d": r["difference"], "d_low": r["low"], "d_high": r["high"]}, "d")
-            for r in rows
-        ]
-    for r in tables["probability"]:
-        if r["t"] == "pooled":
-            lines += [
-                "",
-                f"probability of serious harm, {r['cohort']}: Brier {_cell(r, 'brier')}, skill {_cell(r, 'skill')}, "
-                f"slope {_cell(r, 'slope')}, intercept {_cell(r, 'intercept')}, ECE {_cell(r, 'ece')}",
-            ]
-    lines += [
-        f"harm observed / expected, {r['part']}: {_cell(r, 'observed_over_expected')} "
-        f"(unwinsorised {_cell(r, 'unwinsorised_over_expected')})"
-        for r in tables["harm"]
-    ]
-    if tables["oracle"]:
-        lines += ["", "ratio to the oracle (expected recorded harm of the top K over the oracle's own top K)"]
-        lines += [
-            f"{r['t'][:10]:<12}{r['score']:<16}at 100 {_cell(r, 'ratio_100')}  at 250 {_cell(r, 'ratio_250')}  "
-            f"at 1 % {_cell(r, 'ratio_1pc')}"
-            for r in tables["oracle"]
-        ]
-    reach = [r for r in tables["reach"] if "harm_unreachable" in r]
-    if reach:
-        share = sum(r["harm_unreachable"] for r in reach) / len(reach)
-        lines += ["", f"share of the harm that no list could reach (persons not in the cohort): {share:.3f}"]
-    if tables["leak_suspect"]:
-        lines.append("LEAK-SUSPECT: AUC above .85 among persons active in the last 365 days")
-    return "\n".join([*lines, *(f"note: {n}" for n in facts["notes"])])

@@ -7,7 +7,7 @@ plain figures.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -41,39 +41,58 @@ class Board:
         """Whole weight of each draw."""
         return self.upto[-1] if self.n else np.zeros(self.weight.shape[1])
 
-    def _sums(self, values: Array, groups: int) -> Array:
-        """Weighted sums of ``values`` in the best ``groups`` groups, groups x draws."""
-        rows = self.order[: self.ends[groups - 1]]
-        return np.add.reduceat(self.weight[rows] * values[rows, None], self.starts[:groups], axis=0)
+    def _sums(self, values: Array, groups: int) -> tuple[npt.NDArray[np.intp], Array]:
+        """Which of the best ``groups`` groups hold a value that is not 0 (they are few where harm is rare), and the
+        weighted sums of ``values`` in them, groups x draws."""
+        ordered = values[self.order[: self.ends[groups - 1]]] if self.n else np.zeros(0)
+        rows = np.flatnonzero(ordered)
+        if not len(rows):
+            return np.zeros(0, np.intp), np.zeros((0, self.weight.shape[1]))
+        group = np.searchsorted(self.ends, rows, side="right")
+        first = np.flatnonzero(np.r_[True, group[1:] != group[:-1]])
+        sums = np.add.reduceat(self.weight[self.order[rows]] * ordered[rows, None], first, axis=0)
+        return group[first], sums
 
     def auc(self, positive: Array) -> Array:
         """Chance that a random positive outranks a random negative, ties counting half; one value a draw, NaN where
         a class is absent."""
-        if not self.n:
-            return np.full(self.weight.shape[1], np.nan)
-        pos = self._sums(positive, len(self.starts))
-        group = np.diff(self.upto, axis=0, prepend=0.0)
-        neg = group - pos
-        total_pos, total_neg = pos.sum(axis=0), neg.sum(axis=0)
-        below = total_neg - np.cumsum(neg, axis=0)
-        wins = (pos * (below + 0.5 * neg)).sum(axis=0)
-        out = np.full(len(wins), np.nan)
-        both = (total_pos > 0) & (total_neg > 0)
-        out[both] = wins[both] / (total_pos * total_neg)[both]
-        return out
+        return self.areas(positive)[0]
 
     def pr_auc(self, positive: Array) -> Array:
         """Area under the precision-recall curve, as average precision: over the groups, precision down to the group
         weighted by the share of the positives in it (tied rows enter together, in no order); one value a draw, NaN
         without a positive. A constant score gives the base rate."""
-        if not self.n:
-            return np.full(self.weight.shape[1], np.nan)
-        pos = self._sums(positive, len(self.starts))
-        total = pos.sum(axis=0)
-        precision = np.divide(np.cumsum(pos, axis=0), self.upto, out=np.zeros_like(pos), where=self.upto > 0)
-        out = np.full(len(total), np.nan)
-        some = total > 0
-        out[some] = (pos * precision).sum(axis=0)[some] / total[some]
+        return self.areas(positive)[1]
+
+    def areas(self, positive: Array) -> tuple[Array, Array]:
+        """:meth:`auc` and :meth:`pr_auc` at the cost of one."""
+        auc, precise = np.full((2, self.weight.shape[1]), np.nan)
+        at, pos = self._sums(positive, len(self.starts))
+        if not len(at):
+            return auc, precise
+        upto = self.upto[at]
+        before = np.where(at[:, None] > 0, self.upto[at - 1], 0.0)
+        found, total_pos = np.cumsum(pos, axis=0), pos.sum(axis=0)
+        total_neg = self.total - total_pos
+        neg = upto - before - pos
+        below = total_neg - (upto - found)
+        wins = (pos * (below + 0.5 * neg)).sum(axis=0)
+        both, some = (total_pos > 0) & (total_neg > 1e-12), total_pos > 0
+        auc[both] = wins[both] / (total_pos * total_neg)[both]
+        precision = np.divide(found, upto, out=np.zeros_like(pos), where=upto > 0)
+        precise[some] = (pos * precision).sum(axis=0)[some] / total_pos[some]
+        return auc, precise
+
+    def listed(self, share: float) -> Array:
+        """The share of a place each row has on a list of the best ``share`` of the weight (first draw): 1 above the
+        cut, 0 below it, and for the rows tied at the cut an equal part of the places that remain."""
+        places = min(share, 1.0) * self.total[0] if self.n else 0.0
+        upto = self.upto[:, 0]
+        held = np.diff(upto, prepend=0.0)
+        taken = np.clip(places - (upto - held), 0.0, held)
+        part = np.divide(taken, held, out=np.zeros_like(held), where=held > 0)
+        out = np.zeros(self.n)
+        out[self.order] = np.repeat(part, self.ends - self.starts)
         return out
 
     def top(self, values: Array, share: float) -> tuple[Array, Array]:
@@ -86,12 +105,14 @@ class Board:
             zero = np.zeros(self.weight.shape[1])
             return zero, zero
         places = min(share, 1.0) * self.total
-        full = np.flatnonzero((self.upto >= places - 1e-9).all(axis=1))
-        groups = int(full[0]) + 1 if len(full) else len(self.starts)
+        groups = min(64, len(self.starts))
+        while groups < len(self.starts) and not (self.upto[groups - 1] >= places - 1e-9).all():
+            groups = min(2 * groups, len(self.starts))  # the cut lies further down in some draw
         held = np.diff(self.upto[:groups], axis=0, prepend=0.0)
         taken = np.clip(places - (self.upto[:groups] - held), 0.0, held)
         fraction = np.divide(taken, held, out=np.zeros_like(held), where=held > 0)
-        return (fraction * self._sums(values, groups)).sum(axis=0), taken.sum(axis=0)
+        at, sums = self._sums(values, groups)
+        return (fraction[at] * sums).sum(axis=0), taken.sum(axis=0)
 
 
 def missed(hits: Array, taken: Array, events: Array, total: Array) -> Array:
@@ -101,11 +122,14 @@ def missed(hits: Array, taken: Array, events: Array, total: Array) -> Array:
     return np.divide(events - hits, left, out=np.full(np.shape(left), np.nan), where=left > 1e-9)
 
 
-def overlap(first: Sequence[str], second: Sequence[str]) -> tuple[float, float]:
-    """Two lists of persons: share of the first that is on the second too, and Jaccard (common over all on either)."""
-    a, b = set(first), set(second)
-    both = len(a & b)
-    return (both / len(a) if a else 1.0), (both / len(a | b) if a | b else 1.0)
+def overlap(first: Mapping[str, float], second: Mapping[str, float]) -> tuple[float, float]:
+    """Two lists as person -> share of a place (:meth:`Board.listed`): the share of the first's places that the same
+    person holds on the second, and Jaccard (common over all on either). Ties at the cut are broken independently, so
+    that a rule which cannot tell people apart is not thought steady."""
+    both = sum(share * second[person] for person, share in first.items() if person in second)
+    size, other = sum(first.values()), sum(second.values())
+    either = size + other - both
+    return (both / size if size else 1.0), (both / either if either else 1.0)
 
 
 def rank_overlap(first: Sequence[str], second: Sequence[str], depth: int, p: float = 0.98) -> float:

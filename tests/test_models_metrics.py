@@ -59,8 +59,19 @@ def test_negative_prediction_error_is_the_harm_among_those_left_off() -> None:
 
 
 def test_overlap_of_two_lists() -> None:
-    assert metrics.overlap(["a", "b", "c", "d"], ["b", "c", "d", "e"]) == (0.75, 0.6)
-    assert metrics.overlap([], []) == (1.0, 1.0)
+    one, two = dict.fromkeys("abcd", 1.0), dict.fromkeys("bcde", 1.0)
+    assert metrics.overlap(one, two) == (0.75, 0.6)
+    assert metrics.overlap({}, {}) == (1.0, 1.0)
+    tied = dict.fromkeys("abcdefghij", 0.2)  # two places among ten who cannot be told apart
+    assert metrics.overlap(tied, tied)[0] == pytest.approx(0.2)
+
+
+def test_a_place_on_the_list_is_shared_by_those_tied_at_the_cut() -> None:
+    board = Board(np.array([1.0, 5.0, 5.0, 9.0, 5.0]), ones(5))
+    assert board.listed(2 / 5).tolist() == pytest.approx([0.0, 1 / 3, 1 / 3, 1.0, 1 / 3])
+    assert board.listed(1.0).tolist() == [1.0] * 5
+    harm = np.array([7.0, 3.0, 1.0, 4.0, 8.0])
+    assert board.listed(2 / 5) @ harm == pytest.approx(board.top(harm, 2 / 5)[0][0])
 
 
 def test_rank_overlap_knows_order_as_well_as_membership() -> None:

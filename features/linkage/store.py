@@ -141,8 +141,9 @@ def stamp(home: Path, load_id: str) -> tuple[Any, ...]:
     return mark(folder(home, load_id) / RUN), mark(folder(home) / LOG)
 
 
-def linked(records: Records, home: Path, load_id: str) -> Records:
+def linked(records: Records, home: Path, load_id: str, threshold: float | None = None) -> Records:
     """The records with the links of their load, when there are any; who is no longer in the records is in no link.
+    ``threshold``: as if this one were in use (to see what hangs on it), instead of the run's own.
 
     Whom the force has as two people is read off these very records, so what was added since the run counts as well
     (``apart`` of the run's files says what the run itself saw). Where nothing came of it that decides a cluster, the
@@ -153,7 +154,8 @@ def linked(records: Records, home: Path, load_id: str) -> Records:
         return replace(records, links=None) if records.links is not None else records
     here = records.table("person").group_by("person_id").agg(pl.col("known_from").min())
     known = here["person_id"].implode()
-    threshold = float(run["threshold"]) if run else 1.0
+    if threshold is None:
+        threshold = float(run["threshold"]) if run else 1.0
     both = pl.col("person_id_a").is_in(known) & pl.col("person_id_b").is_in(known)
     pairs, persons = pl.DataFrame(schema=PAIRS), pl.DataFrame(schema=PERSONS)
     if run is not None:
