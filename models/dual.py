@@ -7,23 +7,25 @@ themselves. Such a pair is held for review, and so is the person when nothing el
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import polars as pl
 
-from features.histories import histories, left_out
+from features.histories import histories, left_out, subjects_at
 from features.records import Records
 from models import settings
 
 HELD = "held for review: may be the victim"
+"""Why someone stands apart from a list."""
 RolesOf = Callable[[datetime], pl.DataFrame]
 _FACTS = ("pair_events_ever", "reverse_events_ever")
 _ALONE = ("pair_counter_allegations_ever", "pair_followed")
 
 
-def dual_pairs(records: Records, t: datetime) -> pl.DataFrame:
-    """Pairs in which each is recorded as a suspect against the other, as known at T.
+def dual_pairs(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
+    """Pairs in which each is recorded as a suspect against the other, as known at T; ``persons``: only pairs in which
+    one of them is the suspect.
 
     One row for each direction: suspect_id, victim_id, ``events`` (by the suspect against the victim), ``reverse``
     (the other way), ``why`` (null: nothing speaks for the suspect being the victim; else in words). The rule and its
@@ -33,7 +35,10 @@ def dual_pairs(records: Records, t: datetime) -> pl.DataFrame:
     rule = settings.load("fairness")["dual_role"]
     lost = left_out(records, "dyad")
     alone = bool(rule["counter_alone"]) and not lost.keys() & {"pair_counter_allegations", "pair_followed"}
-    pairs = histories(records, "dyad", t, columns=[*_FACTS, *(_ALONE if alone else ())])
+    asked = _asked(records, t, persons)
+    pairs = histories(
+        records, "dyad", t, subjects=asked, engine="auto", columns=[*_FACTS, *(_ALONE if alone else ())]
+    )
     events, reverse = pl.col("pair_events_ever"), pl.col("reverse_events_ever")
     mostly = reverse >= float(rule["times"]) * events
     answering: pl.Expr = pl.lit(False)
@@ -53,12 +58,22 @@ def dual_pairs(records: Records, t: datetime) -> pl.DataFrame:
     )
 
 
-def dual_roles(records: Records, t: datetime) -> pl.DataFrame:
-    """Persons who are suspect and victim of the same other person: person_id (sorted), ``pairs`` (such pairs),
-    ``likely`` (of these, where they may be the victim), ``others`` (pairs in which they are the suspect and no doubt
-    is recorded) and ``held``: there is at least one likely pair and no other to rank them on."""
-    pairs = dual_pairs(records, t)
-    every = histories(records, "dyad", t, columns=["pair_events_ever"]).filter(pl.col("pair_events_ever") > 0)
+def _asked(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.DataFrame | None:
+    if persons is None:
+        return None
+    return subjects_at(records, "dyad", t).filter(pl.col("suspect_id").is_in(list(persons)))
+
+
+def dual_roles(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
+    """Those of ``persons`` (None: everyone) who are suspect and victim of the same other person.
+
+    Columns: person_id (sorted), ``pairs`` (such pairs), ``likely`` (of these, where they may be the victim), ``others``
+    (pairs in which they are the suspect and no doubt is recorded) and ``held``: there is at least one likely pair and
+    no other to rank them on."""
+    pairs = dual_pairs(records, t, persons)
+    asked = _asked(records, t, persons)
+    every = histories(records, "dyad", t, subjects=asked, engine="auto", columns=["pair_events_ever"])
+    every = every.filter(pl.col("pair_events_ever") > 0)
     suspected = every.group_by(person_id="suspect_id").agg(all_pairs=pl.len())
     mine = pairs.group_by(person_id="suspect_id").agg(
         pairs=pl.len().cast(pl.Int64), likely=pl.col("why").is_not_null().sum().cast(pl.Int64)
@@ -70,3 +85,8 @@ def dual_roles(records: Records, t: datetime) -> pl.DataFrame:
         .select("person_id", "pairs", "likely", "others", "held")
         .sort("person_id")
     )
+
+
+def held(records: Records, t: datetime, persons: Sequence[str] | None = None) -> list[str]:
+    """Those of ``persons`` (None: everyone) who wait for review instead of a place on a list."""
+    return dual_roles(records, t, persons).filter("held")["person_id"].to_list()

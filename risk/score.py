@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from features.histories import histories
 from features.home import Load
 from features.records import Records
 from models import own
+from models.dual import HELD, held
 from models.scorer import Scorer, scorer_of
 
 # What a list row or a person page says beside the score, whether or not the model uses it.
@@ -81,11 +82,20 @@ def score_cohort(
 ) -> Scored:
     """Score the cohort as of T, or only some of its persons, with the model ``doc``.
 
-    Scores of one person asked for alone equal those of the batch to the bit: the same histories, the same scorer.
+    Scores of one person asked for alone equal those of the batch to the bit: the same histories, the same scorer. Who
+    may be the victim and not the abuser (``models.dual``) stands apart for a person to review, score and all.
     Raises InputError when T is later than now.
     """
-    records = load.records() if person_ids is None else load.near(list(person_ids), t)
-    return score_records(records, doc, t, person_ids)
+    asked = None if person_ids is None else list(person_ids)
+    records = load.records() if asked is None else load.near(asked, t)
+    scored = score_records(records, doc, t, asked)
+    members = scored.frame.filter("in_scope")["person_id"].to_list()
+    waits = pl.col("in_scope") & pl.col("person_id").is_in(held(records, t, members if asked else None))
+    frame = scored.frame.drop("rank", "count_rank").with_columns(
+        in_scope=pl.col("in_scope") & ~waits,
+        out_of_scope_reason=pl.when(waits).then(pl.lit(HELD)).otherwise("out_of_scope_reason"),
+    )
+    return replace(scored, frame=_ranked(frame, whole=asked is None))
 
 
 def score_records(

@@ -55,10 +55,12 @@ def test_ranks_run_from_one_by_expected_harm_among_those_in_scope(scored: Scored
 def test_equal_counts_share_the_best_place(scored: Scored) -> None:
     ranked = scored.frame.filter("in_scope").sort("count_rank", "person_id")
     assert ranked.row(0, named=True)["person_id"] == "P1"
-    assert ranked["count_rank"].to_list() == [1, 2, 2, 2, 2, 2]
+    assert ranked["count_rank"].to_list() == [1, 2, 2, 2, 2]
 
 
-def test_children_and_the_dead_are_never_scored_prisoners_are_but_not_ranked(scored: Scored) -> None:
+def test_children_and_the_dead_are_never_scored_prisoners_and_likely_victims_are_but_not_ranked(
+    scored: Scored,
+) -> None:
     rows = {row["person_id"]: row for row in scored.frame.iter_rows(named=True)}
     assert rows["P4"]["out_of_scope_reason"] == "under 18"
     assert rows["P4"]["p_serious"] is None
@@ -67,6 +69,11 @@ def test_children_and_the_dead_are_never_scored_prisoners_are_but_not_ranked(sco
     assert rows["P2"]["out_of_scope_reason"] == "in prison or on remand"
     assert rows["P2"]["p_serious"] is not None
     assert rows["P2"]["rank"] is None
+    assert rows["V3"]["out_of_scope_reason"] == "held for review: may be the victim", (
+        "only in an answering allegation"
+    )
+    assert (rows["V3"]["rank"], rows["V3"]["in_scope"]) == (None, False)
+    assert rows["V3"]["p_serious"] is not None
     assert rows["P3"]["in_scope"], "due out within 28 days: ranked"
     assert "P9" not in rows, "restricted by law: in no store"
 
