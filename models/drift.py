@@ -17,13 +17,14 @@ from typing import Any
 
 import polars as pl
 
+from features.cohort import settings as cohort_settings
 from features.errors import InputError
 from features.home import Home, Load
 from features.labels import reporting_delay
 from features.records import Records
 from models import baselines, drift_labels, drift_scores, drift_words, fairness, settings, store
 from models.compare import Occasion
-from models.dataset import Progress, Source, monthly
+from models.dataset import Progress, Source, monthly, records_begin
 from models.drift_practice import breaks
 from models.drift_scores import month_of, worst
 from models.drift_signals import Months
@@ -160,8 +161,10 @@ class _View:
     ) -> _View:
         records = load.records()
         source = Source(records, home / "cache" / records.state, reporting_delay(records, until), progress)
-        newest = datetime.fromisoformat(doc["training"]["dates"][-1])
-        return cls(source, Scorer(doc), load, until, newest, datetime.fromisoformat(doc["training"]["until"]))
+        made = datetime.fromisoformat(doc["training"]["until"])
+        dates = doc["training"].get("dates")  # a model written by hand has learnt from no date
+        newest = datetime.fromisoformat(dates[-1]) if dates else made
+        return cls(source, Scorer(doc), load, until, newest, made)
 
     def frame(self, t: datetime) -> pl.DataFrame:
         """Everyone in scope at T with the histories the model reads and its scores."""
@@ -200,6 +203,10 @@ def _model_tables(
     groups = groups_of(view.load)
     places, least = (settings.load("fairness")[a][b] for a, b in (("list", "places"), ("counts", "least")))
     then = view.frame(view.reference)
+    if not then.height:
+        facts["notes"].append("nobody was in scope at the reference date: nothing to compare with")
+        return
+    facts["notes"] += _young(view)
     then_occasion = view.occasion(view.reference, then)
     labels = _Labels(view, config, float(places))
     for i, t in enumerate(dates):
@@ -231,6 +238,19 @@ def _model_tables(
             f"no month since the model was made has complete 90-day outcomes yet: calibration and fairness can be "
             f"known {drift_labels.LABEL_DAYS} + {view.source.delay_days} days after a month begins"
         )
+
+
+def _young(view: _View) -> list[str]:
+    """A note when the cohort still grew at the reference date, because the records were younger than it looks back."""
+    begin = records_begin(view.source.records, view.until)
+    lookback = int(cohort_settings()["cohort"]["lookback_days"])
+    days = (view.reference - begin).days if begin else lookback
+    if days >= lookback:
+        return []
+    return [
+        f"at the reference date there were {days} days of records, and the cohort looks back {lookback}: histories and "
+        "scores drift from then on because the records grew, whatever else changed"
+    ]
 
 
 class _Labels:

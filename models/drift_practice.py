@@ -3,7 +3,7 @@
 Each signal (``models.drift_signals``) is judged against its own past. The past gives a rate and how much months differ
 from each other beyond chance; both are uncertain, and the predictive distribution of the newest month (and of the
 newest three together) carries that: beta-binomial for shares, negative binomial for volumes. With rate p learnt from
-N rows of B months, Pearson dispersion phi (its upper confidence limit, never below 1) and n rows a month on average,
+N rows of B months, Pearson dispersion phi (its upper confidence limit, with a floor) and n rows a month on average,
 the variance of a share of w new months beyond binomial chance is p (1 - p) * [ (phi - 1) / (n - 1) / w + phi / N ].
 
 The alarm level is Bonferroni's over all signals and windows judged in a month, so that a force without any break
@@ -72,10 +72,11 @@ class Forecast:
     beyond: float
 
 
-def forecast(k: Counts, n: Counts, kind: str, window: int, confidence: float) -> Forecast:
+def forecast(k: Counts, n: Counts, kind: str, window: int, confidence: float, least: float = 1.0) -> Forecast:
     """The predictive rate and extra variance of ``window`` further months, from the months before them.
 
-    ``k``, ``n``: counts of at least two months; ``confidence`` of the upper limit of the dispersion.
+    ``k``, ``n``: counts of at least two months; ``confidence`` of the upper limit of the dispersion, which is never
+    below ``least`` (1: months differ by counting chance alone).
     """
     rows, size, months = float(k.sum()), float(n.sum()), len(k)
     if kind == SHARE:
@@ -88,7 +89,7 @@ def forecast(k: Counts, n: Counts, kind: str, window: int, confidence: float) ->
         within, information = max(rows / months, 1.0), rows + 0.5
     filled = chance > 0
     pearson = float((((k - n * rate) ** 2)[filled] / chance[filled]).sum())
-    phi = max(1.0, pearson / float(stats.chi2.ppf(1.0 - confidence, max(int(filled.sum()) - 1, 1))))
+    phi = max(least, pearson / float(stats.chi2.ppf(1.0 - confidence, max(int(filled.sum()) - 1, 1))))
     return Forecast(rate, (phi - 1.0) / within / window + phi / information)
 
 
@@ -165,9 +166,8 @@ def _judge(
     first = month - window + 1
     past = slice(max(begin, first - int(config["most_months"])), first)
     k, n = int(signal.k[first : month + 1].sum()), int(signal.n[first : month + 1].sum())
-    before = forecast(
-        signal.k[past], signal.n[past], signal.kind, window, float(config["dispersion_confidence"])
-    )
+    confidence, least = float(config["dispersion_confidence"]), float(config["least_dispersion"])
+    before = forecast(signal.k[past], signal.n[past], signal.kind, window, confidence, least)
     now = k / n if n else 0.0
     if not n or not _matters(before.rate, now, k - n * before.rate, signal.kind, config):
         return None

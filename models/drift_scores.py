@@ -39,6 +39,7 @@ def shares(reference: Array, current: Array) -> tuple[Array, Array]:
     known = reference[~np.isnan(reference)]
     inner = np.linspace(0, 1, _BINS + 1)[1:-1]
     cuts = np.unique(np.quantile(known, inner, method="lower")) if known.size else np.zeros(0)
+    cuts = cuts[cuts < known.max()] if known.size else cuts
 
     def count(values: Array) -> Array:
         found = values[~np.isnan(values)]

@@ -28,7 +28,7 @@ Counts = npt.NDArray[np.int64]
 INSTANT = pl.Datetime("us", "UTC")
 MONTH, OWN, ENTERED = "_month", "_own", "_entered"
 SHARE, VOLUME = "share", "volume"
-_LEAD_MONTHS = 6
+_UNDER_WAY = 0.2
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,8 @@ class Months:
 def month_bounds(records: Records, until: datetime) -> tuple[datetime, ...]:
     """Bounds of the whole months from when recording got under way to ``until``; empty when there are none.
 
-    Recording got under way in the first month with at least half of the domestic events that the following six saw on
-    average: a few old events stand at the head of any load. Only those first months are looked at, so that a later
-    look finds the same beginning.
+    Recording got under way in the first month with at least a fifth as many domestic events as the fullest month known
+    by ``until``: a few old events stand at the head of any load.
     """
     entered = (
         records.table("event")
@@ -80,10 +79,8 @@ def month_bounds(records: Records, until: datetime) -> tuple[datetime, ...]:
         return ()
     bounds = monthly(entered[0] - timedelta(days=31), until)
     counts = _in_months(entered, bounds)
-    for first in range(len(counts) - _LEAD_MONTHS):
-        if counts[first] and counts[first] >= 0.5 * counts[first + 1 : first + 1 + _LEAD_MONTHS].mean():
-            return tuple(bounds[first:])
-    return ()
+    full = np.flatnonzero(counts >= _UNDER_WAY * counts.max()) if counts.any() else []
+    return tuple(bounds[int(full[0]) :]) if len(full) else ()
 
 
 def _in_months(entered: pl.Series, bounds: Sequence[datetime]) -> Counts:
