@@ -28,6 +28,11 @@ def place(scores: pl.Series) -> pl.Series:
     return values.fill_null(float(least) - 1.0 if isinstance(least, float) else 0.0)
 
 
+def apart() -> list[str]:
+    """Rules that read what no score may (sex): computed where figures are judged, refused as an input."""
+    return [name for name, rule in rules().items() if rule.get("apart")]
+
+
 def needed_columns() -> list[str]:
     """Every history column some rule reads."""
     return list(dict.fromkeys(column for rule in rules().values() for column in rule["needs"]))

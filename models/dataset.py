@@ -117,6 +117,13 @@ def _check_asked(names: Sequence[str], catalogue: Catalogue) -> None:
 def refuse_flagged(columns: Columns) -> None:
     """The last gate before a fit, whoever chose the columns: InputError names the first that no model may take."""
     catalogue = columns.catalogue or load_catalogue()
+    for name in baselines.apart():
+        if name in columns.shapes:
+            raise InputError(
+                f"{name}: a rule to compare with; it reads what no score may.",
+                where="training features",
+                cure="Leave it out: results tables show it beside every model.",
+            )
     known = {column.name: column for column in catalogue.columns("offender")} | columns.declared
     for feature in (known[name].feature for name in columns.shapes if name in known):
         why = catalogue.refused(feature)

@@ -156,18 +156,41 @@ def evaluate(
         ),
     ] = None,
     truth: Annotated[Path | None, typer.Option("--truth", help="A simulated force's truth folder.")] = None,
+    model: Annotated[str, typer.Option("--model", help="A model version, or champion.")] = "champion",
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--beside", help="A further model (or champion) on the same persons; repeat for several."
+        ),
+    ] = None,
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity",
+            help="Also fit without each feature family, price harm otherwise, join records otherwise (minutes).",
+        ),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap.")] = 1,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Put the model beside the rules it must beat, at several T."""
+    """Put a model beside the rules it must beat, and other models, at several T."""
     take(home, json)
     from models.evaluate import evaluate as judge
 
     moments = [moment(text) for text in as_of]
     if points is not None:
         moments = sorted({*moments, *monthly(max(moments), points)})
-    found = judge(home_folder(), moments, truth, seed=seed, progress=progress)
+    found = judge(
+        home_folder(),
+        moments,
+        truth,
+        model,
+        others=beside or (),
+        sensitivities=sensitivity,
+        seed=seed,
+        progress=progress,
+    )
     say(found.to_dict(), found.render())
 
 
