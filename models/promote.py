@@ -267,7 +267,9 @@ def reproduce(home: Home, doc: Mapping[str, Any], progress: Progress | None = No
     if _manifest_hash(held.manifest) != load["manifest"]:
         return False, f"load {held.load_id} is not the one it was trained on: its manifest differs"
     until = datetime.fromisoformat(doc["training"]["until"])
-    again = fit_until(held.records(), until, Recipe.of(doc), None, progress)
+    again = fit_until(
+        held.records(), until, Recipe.of(doc), None, progress, with_refits=bool(doc.get("refits"))
+    )
     apart = differing(doc, again)
     if apart:
         return False, f"fitted again it differs in {', '.join(apart)}"

@@ -13,6 +13,7 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from features.errors import InputError
 from features.harm import load_scheme
 from features.home import Home, Load
 from features.records import Records
-from models import approval, families, fitting, own, settings, store
+from models import approval, families, fitting, own, refits, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
 from models.judge import Judge
 from models.logistic import ElasticNet, term_sign
@@ -142,7 +143,7 @@ def train(
     results = temporal_test(records, effective, recipe, home_path, progress, load=load)
     if results is None:
         notes.append("no temporal test: too few label-complete dates before the newest ones")
-    doc = fit_until(records, effective, recipe, home_path, progress)
+    doc = fit_until(records, effective, recipe, home_path, progress, with_refits=True)
     doc["notes"] = notes + doc["notes"]
     doc["load"] = {"load_id": load.load_id, "nature": load.nature, "manifest": _manifest_hash(load.manifest)}
     doc["temporal_test"] = None if results is None else _summary(results)
@@ -274,10 +275,13 @@ def fit_until(
     home: Path | None = None,
     progress: Progress | None = None,
     where: str = "train --until",
+    *,
+    with_refits: bool = False,
 ) -> dict[str, Any]:
     """The model document (without ``load`` and ``version``) that knowledge up to ``until`` gives.
 
-    ``where`` names the option an error should speak of.
+    ``where`` names the option an error should speak of. ``with_refits``: keep what the interval of each person's figure
+    needs (``models.refits``), as a model that is used does.
     """
     grid = settings.load("logistic")["grid"]
     main = int(grid["horizons"][0])
@@ -295,7 +299,15 @@ def fit_until(
         )
     columns = model_columns(records.missing, recipe.authorisation is not None, records.declared)
     rows, newest = training_rows(source, dates, list(columns.shapes), recipe.seed)
-    doc = document(rows, newest, columns, horizon_days=main, recipe=recipe, progress=progress)
+    doc = document(
+        rows,
+        newest,
+        columns,
+        horizon_days=main,
+        recipe=recipe,
+        progress=progress,
+        with_refits=with_refits,
+    )
     doc["training"] |= {
         "until": _iso(until),
         "dates": [_iso(t) for t in dates],
@@ -318,6 +330,7 @@ def document(
     recipe: Recipe,
     key: str = "person_id",
     progress: Progress | None = None,
+    with_refits: bool = False,
 ) -> dict[str, Any]:
     """Fit rows of any origin and describe the model as plain data.
 
@@ -350,6 +363,11 @@ def document(
             where="training features",
             cure="Check what doorstep check reports as missing from the extract.",
         )
+    kept = None
+    if with_refits:
+        again = None if progress is None else partial(progress, "refits for intervals")
+        main = fitted.models.get("serious")
+        kept = refits.refits(main, rows, newest, fitted.notes, seed=recipe.seed, key=key, step=again)
     signs = sign_checks(fitted, directions, rows)
     head = fitted.heads["serious"]
     size_of = families.SIZE[head["kind"]]
@@ -372,6 +390,7 @@ def document(
         "heads": fitted.heads,
         "harm_parts": fitted.harm_parts,
         "when": fitted.when,
+        "refits": kept,
         "dictionary": dictionary(columns),
         "own_features": own.used(columns),
         "signs": signs,
