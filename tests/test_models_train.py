@@ -327,7 +327,7 @@ def test_temporal_test_learns_nothing_from_the_dates_it_judges(records: Records)
     assert {"model", "constant", "last_dash", "count_365", "harm_365", "v100", "rfgv"} <= set(pooled)
     assert pooled["constant"]["auc"] == 0.5
     assert pooled["constant"]["capture_1pc"] == pytest.approx(0.01, abs=1e-6)
-    assert {r["cohort"] for r in results["cohort"]} == {"all", "active_365", "first_time"}
+    assert {r["cohort"] for r in results["cohort"]} == {"all", "active_365", "first_time", "unseen"}
 
 
 def test_differences_are_of_the_same_draws(records: Records, doc: dict) -> None:
