@@ -44,6 +44,8 @@ FIGURES: dict[str, tuple[str, str]] = {
     "intercept": ("calibration intercept with the slope held at 1 (0 is right)", "serious_persons"),
     "serious_observed_over_expected": ("persons with serious harm over what was expected", "serious_persons"),
     "observed_over_expected": ("harm days (winsorised) over what was expected", "persons"),
+    "serious_over_everyone": ("the first of these over that of everyone", "serious_persons"),
+    "harm_over_everyone": ("the second of these over that of everyone", "persons"),
     "mean_p_no_harm": ("mean probability of those with no harm recorded", "persons"),
 }
 """Figure -> (what it is, the count of different persons it rests on). A row has each with ``_low`` and ``_high``."""

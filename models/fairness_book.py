@@ -145,7 +145,7 @@ def intervals_of(
             ends[name] = metrics.interval(draws[1:])
     listed, serious, hit = tally.listed_persons, tally.serious_persons, tally.hit_persons
     if serious < least:
-        for name in ("harm_share", "list_over_harm", "observed_over_expected"):
+        for name in ("harm_share", "list_over_harm", "observed_over_expected", "harm_over_everyone"):
             ends[name] = (np.nan, np.nan)
     if listed < least:
         ends["fpr"] = (np.nan, np.nan)
@@ -205,6 +205,8 @@ def figures_of(tally: Tally, whole: Tally) -> dict[str, Array]:
             "intercept": tally.intercept,
             "serious_observed_over_expected": s["serious"] / s["p"],
             "observed_over_expected": s["harm"] / s["expected"],
+            "serious_over_everyone": (s["serious"] / s["p"]) / (w["serious"] / w["p"]),
+            "harm_over_everyone": (s["harm"] / s["expected"]) / (w["harm"] / w["expected"]),
             "mean_p_no_harm": s["p_free"] / s["free"],
         }
 

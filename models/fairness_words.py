@@ -88,19 +88,19 @@ def _grouping(rows: Rows) -> list[str]:
 def _differences(row: Row) -> list[str]:
     low, high = (float(x) for x in settings.load("fairness")["statement"]["ratio"])
     group, said = _title(row["group"]), []
-    harm = _side(row, "observed_over_expected", low, high)
+    harm = _side(row, "harm_over_everyone", low, high)
     if harm:
-        way = "more harm than was recorded" if harm < 0 else "less harm than was recorded"
+        way = "too much" if harm < 0 else "too little"
         said.append(
-            f"{group}: the model expects {way}; what was recorded is {_times(row, 'observed_over_expected')} "
-            "what was expected."
+            f"{group}: the model expects {way} harm. Harm recorded over harm expected is "
+            f"{_times(row, 'harm_over_everyone')} that of everyone."
         )
-    serious = _side(row, "serious_observed_over_expected", low, high)
+    serious = _side(row, "serious_over_everyone", low, high)
     if serious:
-        way = "fewer" if serious < 0 else "more"
+        way = "high" if serious < 0 else "low"
         said.append(
-            f"{group}: {way} persons were recorded for serious harm than the model's probabilities say, "
-            f"{_times(row, 'serious_observed_over_expected')} as many."
+            f"{group}: the model's probabilities are too {way}. Persons recorded for serious harm over those expected "
+            f"are {_times(row, 'serious_over_everyone')} those of everyone."
         )
     place = _side(row, "list_over_harm", low, high)
     if place:
@@ -149,9 +149,9 @@ def _otherwise(rows: Rows) -> list[str]:
         whole = [row for row in rows if row["what"] == what and row["grouping"] == "everyone"]
         if not whole:
             continue
-        said.append(
-            f"{_title(moves.TITLES[what])}, {_per_100(whole[0]['overlap'])} of the list would stay as it is."
-        )
+        overlap = whole[0]["overlap"]
+        stays = "the whole list" if overlap > 0.9995 else f"{_per_100(overlap)} of the list"
+        said.append(f"{_title(moves.TITLES[what])}, {stays} would stay as it is.")
         parts = [
             row
             for row in rows

@@ -445,12 +445,12 @@ def test_a_whole_load_is_compared_in_one_call(small_home: Path) -> None:
 
 
 def test_the_statement_names_clear_differences_and_clears_nobody_it_cannot_tell() -> None:
-    o = occasion(4000, 4)
-    o.expected[:1500] *= 3.0
-    sizes = {"female": 1500, "male": 2400, "recorded as unknown": 92, "another sex recorded": 8}
+    o = occasion(8000, 4)
+    o.expected[:600] *= 3.0
+    sizes = {"female": 600, "male": 7300, "recorded as unknown": 92, "another sex recorded": 8}
     made = fairness.tables([o], by_number(sizes), SHARE, draws=60)
     sex = " ".join(fairness_words.statement(made)["Sex"])
-    assert "Female: the model expects more harm than was recorded" in sex
+    assert "Female: the model expects too much harm. Harm recorded" in sex
     assert "Male: the model expects" not in sex
     assert "fewer than 50 different persons with serious harm: recorded as unknown." in sex
     assert "Too small for any figure to be shown: another sex recorded." in sex

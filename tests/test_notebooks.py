@@ -49,6 +49,22 @@ def test_from_records_to_list_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert list((tmp_path / "home" / "lists").iterdir())
 
 
+@pytest.mark.slow
+def test_is_it_fair_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = shown_by("03-is-it-fair.py", tmp_path, monkeypatch)
+    for words in (
+        "list_over_harm",
+        "former partner",
+        "Not assessable, with fewer than 50 different persons with serious harm",
+        "with police-initiated records",
+        "they are held for review, and a person decides",
+        "What this cannot show",
+        "reported",
+    ):
+        assert words in shown, words
+    assert "Traceback" not in shown
+
+
 def test_notebooks_hold_no_outputs_and_no_machine_paths() -> None:
     for path in NOTEBOOKS.glob("*.py"):
         text = path.read_text(encoding="utf-8")
