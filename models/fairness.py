@@ -13,6 +13,7 @@ A group is compared on what was *recorded*. Who is reported less looks safer and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -102,9 +103,10 @@ def of_load(
     draws: int = 200,
     seed: int = 1,
     share_of_list: float | None = None,
+    cache: Path | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """:func:`tables` of the model ``doc`` with everything the load's own stores can say: groups, likely victims, and
-    the list had the records been otherwise (five more histories of the newest cohort)."""
+    the list had the records been otherwise (five more histories of the newest cohort, kept in ``cache``)."""
     records = load.records()
     return tables(
         occasions,
@@ -113,7 +115,7 @@ def of_load(
         draws,
         seed,
         roles_of=lambda t: dual_roles(records, t),
-        scene=moves.scene_of(doc, records, open_audit(load), seed),
+        scene=moves.scene_of(doc, records, open_audit(load), seed, cache),
     )
 
 

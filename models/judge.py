@@ -104,7 +104,8 @@ class Judge:
         weekly = self.weekly(source, occasions[-1].t) if source is not None else []
         out = compare.tables(occasions, base_rate, draws, seed, weekly=weekly, texts=self.texts())
         if self.load is not None:
-            scene = moves.scene_of(self.doc, self.records, open_audit(self.load), seed)
+            cache = None if source is None else source.cache
+            scene = moves.scene_of(self.doc, self.records, open_audit(self.load), seed, cache)
             roles = partial(dual.dual_roles, self.records)
             out |= fairness.tables(
                 occasions, groups.groups_of(self.load), None, draws, seed, roles_of=roles, scene=scene

@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,6 +39,8 @@ Array = npt.NDArray[np.float64]
 NOT_RANKED = -1.0
 """List order of someone who would not be in the cohort: after everyone who is."""
 
+EDITION = 1
+"""Of what this module does to records: histories kept for later are of one edition."""
 LESS, UNSEEN = "reported less", "outcomes reported less"
 WITHOUT, WITH = "without police action", "with police-initiated records"
 TITLES = {
@@ -61,30 +64,36 @@ class Scene:
 
 
 def scene_of(
-    doc: Mapping[str, Any], records: Records, audit: Mapping[str, pl.DataFrame], seed: int = 1
+    doc: Mapping[str, Any],
+    records: Records,
+    audit: Mapping[str, pl.DataFrame],
+    seed: int = 1,
+    cache: Path | None = None,
 ) -> Callable[[Occasion], Scene]:
     """A function of an occasion that computes its :class:`Scene` with the model ``doc``: histories of the whole cohort,
-    ``times`` + 2 of them. ``audit``: tables of the audit store, for the police-initiated rows alone."""
+    ``times`` + 2 of them. ``audit``: tables of the audit store, for the police-initiated rows alone. ``cache``: the
+    folder where histories of these ``records`` are kept (``Source.cache``); those made here go into folders of it."""
 
     def at(o: Occasion) -> Scene:
         rule = settings.load("fairness")
         less = rule["under_reporting"]
         thinned = [
-            ordered(doc, thin(records, o.t, float(less["share"]), [seed, k]), o)
+            ordered(doc, thin(records, o.t, float(less["share"]), [seed, k]), o, cache)
             for k in range(int(less["times"]))
         ]
         others = {
-            WITHOUT: ordered(doc, without_action(records, rule["attention"]), o),
-            WITH: ordered(doc, with_initiated(records, audit), o),
+            WITHOUT: ordered(doc, without_action(records, rule["attention"]), o, cache),
+            WITH: ordered(doc, with_initiated(records, audit), o, cache),
         }
         return Scene(thinned, others)
 
     return at
 
 
-def ordered(doc: Mapping[str, Any], records: Records, o: Occasion) -> Array:
-    """List order (expected harm) of the persons of ``o`` on other records."""
-    rows = Source(records).features_at(o.t).filter(pl.col("in_scope"))
+def ordered(doc: Mapping[str, Any], records: Records, o: Occasion, cache: Path | None = None) -> Array:
+    """List order (expected harm) of the persons of ``o`` on other records; ``cache``: of the records they came from."""
+    kept = None if cache is None else cache / f"otherwise-{EDITION}-{records.load_id.rsplit('/', 1)[-1]}"
+    rows = Source(records, kept).features_at(o.t).filter(pl.col("in_scope"))
     scored = Scorer(doc).score(rows).select("person_id", "expected_harm")
     found = pl.DataFrame({"person_id": o.persons.cast(pl.String)}).join(
         scored, on="person_id", how="left", maintain_order="left"
@@ -110,8 +119,11 @@ def thin(records: Records, t: datetime, part: float, seed: list[int]) -> Records
         tables[name] = kept
         if name in ("custody", "bail"):  # an arrest goes with its event, bail and its breach with the arrest
             gone[f"{name}_id"] = _lost(frame, kept, f"{name}_id")
-    mark = hashlib.sha256(repr((t, part, seed)).encode()).hexdigest()[:8]
-    return replace(records, load_id=f"{records.load_id}/thinned-{mark}", tables=tables)
+    return replace(records, load_id=f"{records.load_id}/thinned-{_mark(t, part, seed)}", tables=tables)
+
+
+def _mark(*said: object) -> str:
+    return hashlib.sha256(repr(said).encode()).hexdigest()[:8]
 
 
 def _lost(frame: pl.DataFrame, kept: pl.DataFrame, key: str) -> pl.Series:
@@ -130,7 +142,7 @@ def without_action(records: Records, rule: Mapping[str, Any]) -> Records:
     }
     reported = pl.col("source").is_in(list(rule["breach_sources"])).fill_null(False)
     tables["breach"] = tables["breach"].filter(reported)
-    return replace(records, load_id=f"{records.load_id}/without-action", tables=tables)
+    return replace(records, load_id=f"{records.load_id}/without-{_mark(rule)}", tables=tables)
 
 
 def with_initiated(records: Records, audit: Mapping[str, pl.DataFrame]) -> Records:

@@ -87,7 +87,7 @@ cohort.group_by("sex", "ethnicity_self").len().sort("sex", "len", descending=[Fa
 # %%
 from models import fairness
 
-made = fairness.of_load(load, doc, occasions, draws=100)
+made = fairness.of_load(load, doc, occasions, draws=100, cache=source.cache)
 rows = pl.DataFrame(made["fairness"], infer_schema_length=None)
 shown = [
     "grouping",
