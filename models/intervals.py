@@ -72,6 +72,24 @@ def _log_odds(head: Mapping[str, Any], features: pl.DataFrame) -> Array:
     return part(head).log_odds(get, length)[: features.height]
 
 
+def refit_heads(doc: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The heads of the refits a document keeps, each whole (``models.parts``); none when it keeps none."""
+    kept = doc.get("refits")
+    if not kept:
+        return []
+    if kept["kind"] != "linear":
+        return list(kept["heads"])
+    terms = [dict(zip(_TERM, values, strict=True)) for values in kept["terms"]]
+    return [
+        {
+            "kind": "linear",
+            "intercept": intercept,
+            "terms": [{**term, "weight": w} for term, w in zip(terms, weights, strict=True) if w != 0.0],
+        }
+        for intercept, weights in zip(kept["intercepts"], kept["weights"], strict=True)
+    ]
+
+
 def packed(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Heads of refits as the document keeps them: linear ones share one list of terms, so that forty of them take the
     room of a few."""

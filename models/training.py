@@ -25,7 +25,7 @@ from features.errors import InputError
 from features.harm import load_scheme
 from features.home import Home, Load
 from features.records import Records
-from models import approval, families, fitting, own, refits, settings, store
+from models import approval, explain, families, fitting, own, refits, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
 from models.judge import Judge
 from models.logistic import ElasticNet, term_sign
@@ -308,6 +308,7 @@ def fit_until(
         progress=progress,
         with_refits=with_refits,
     )
+    doc["reason_stability"] = explain.stability(doc, newest)
     doc["training"] |= {
         "until": _iso(until),
         "dates": [_iso(t) for t in dates],
