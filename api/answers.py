@@ -33,6 +33,9 @@ class Health(Answer):
     data_until: datetime | None = Field(description="When the newest event became known.")
     data_age_days: int | None = Field(examples=[1])
     model_version: str | None = Field(examples=["m-9d0f6a1c22b4"])
+    model_notes: list[str] = Field(
+        description="What must be said of the model in use: no approval, an override, an approval that ends or ended."
+    )
     list_id: str | None = Field(examples=["20260101T0600Z-3f2a9c01d4"])
     list_as_of: datetime | None = None
 
@@ -63,6 +66,9 @@ class ListSummary(Answer):
     nature: str = Field(examples=["simulated"])
     load_id: str
     model_version: str
+    approval: dict[str, Any] | None = Field(
+        None, description="Who put the model in use, why, until when, and against which gates if any."
+    )
     code_version: str
     harm: Any = Field(description="Harm scheme and edition behind the score.")
     horizon_days: int = Field(examples=[365])

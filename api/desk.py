@@ -12,6 +12,7 @@ from typing import Any
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home, Load
+from models.approval import standing
 from models.store import champion, load_model
 from risk.looks import record_look
 from risk.published import PublishedList, lists, read_list
@@ -122,10 +123,15 @@ class Desk:
         load = self.home.current()
         latest = self.latest()
         model: str | None
+        notes: list[str] = []
         try:
             model = str(champion(self.path)["version"])
+            now = standing(self.path)
+            notes = now.notes(datetime.now(UTC)) if now else []
         except NotFoundError:
             model = None
+        except InputError as problem:  # its file is damaged: lists are served all the same
+            model, notes = None, [problem.what]
         newest = None
         if load is not None:
             found = self.load().records().table("event")["known_from"].max()
@@ -137,6 +143,7 @@ class Desk:
             "data_until": newest,
             "data_age_days": (datetime.now(UTC) - newest).days if newest else None,
             "model_version": model,
+            "model_notes": notes,
             "list_id": latest and latest.list_id,
             "list_as_of": latest and latest.as_of,
         }
