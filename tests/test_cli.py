@@ -160,7 +160,7 @@ BAD: list[tuple[list[str], str]] = [
     (["features", "--as-of", "2025-06-01", "--subject", "house", "--out", "x.parquet"], "--subject"),
     (["ingest", "no-such-folder"], "no-such-folder"),
     (["check", "no-such-folder"], "no-such-folder"),
-    (["report", "--model", "m-000000000000"], "no model"),
+    (["report", "m-000000000000"], "no model"),
     (["serve", "--host", "0.0.0.0"], "this machine alone"),
     (["serve", "--port", "99999"], "--port"),
     (["convert", "broward", "no-such-folder", "out"], "no-such-folder"),

@@ -22,7 +22,8 @@ from features.records import Records
 from models import compare, settings, store, training
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
-from models.report import shap_gap, write_report
+from models.report import write_report
+from models.report_learnt import shap_gap
 from models.scorer import Scorer
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
@@ -426,9 +427,10 @@ def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, training.
     json.dumps(inside.to_dict(), allow_nan=False)
 
 
-def test_report_is_one_file_with_every_part(trained: tuple[Home, training.Trained], tmp_path: Path) -> None:
+def test_a_trained_model_has_a_report(trained: tuple[Home, training.Trained], tmp_path: Path) -> None:
     home, first = trained
-    page = write_report(home, tmp_path / "report.html", run=first.doc["version"]).read_text(encoding="utf-8")
+    made = write_report(home, tmp_path / "report.html", run=first.doc["version"])
+    page = made.html.read_text(encoding="utf-8")
     for words in (
         "SIMULATED",
         first.doc["version"],
@@ -438,7 +440,7 @@ def test_report_is_one_file_with_every_part(trained: tuple[Home, training.Traine
         "V100",
     ):
         assert words in page
-    assert page.count("data:image/png;base64,") == 2
+    assert made.pdf.read_bytes().startswith(b"%PDF")
     assert "http" not in page.replace("http-equiv", "")
 
 

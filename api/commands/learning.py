@@ -196,24 +196,25 @@ def evaluate(
 
 @app.command()
 def report(
-    out: Annotated[
-        Path | None, typer.Option("--out", help="HTML file to write. [default: HOME/reports/MODEL.html]")
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            help="A model version or an MLflow run id. [default: the model in use]", show_default=False
+        ),
     ] = None,
-    model: Annotated[
-        str | None, typer.Option("--model", help="A model version; the one in use without it.")
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="HTML file; PDF and JSON beside it. [default: HOME/reports/MODEL.html]"),
     ] = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the analyst's report of a model: rules side by side, calibration, what it learnt."""
+    """Write the report of a run: page, PDF, and the transparency record as JSON."""
     take(home, json)
     from models.report import write_report
-    from models.store import champion
 
-    place = home_folder()
-    version = model or str(champion(place.path)["version"])
-    path = write_report(place, out or place.path / "reports" / f"{version}.html", version)
-    say({"report": path, "model": version}, f"Report in {path}.")
+    made = write_report(home_folder(), out, run)
+    say(made.to_dict(), f"Report in {made.html}, as a PDF in {made.pdf}; transparency record in {made.atrs}.")
 
 
 def monthly(last: datetime, points: int) -> list[datetime]:

@@ -1,0 +1,344 @@
+"""The section of the report that shows what the model adds up: a card, curves, coefficients, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from features.errors import InputError
+from features.home import Load
+from models import own, plots, plots_shapes
+from models.dataset import Source
+from models.parts import part
+from models.report_parts import (
+    Block,
+    figure,
+    figures,
+    folded,
+    in_100,
+    section,
+    signed,
+    table,
+    text,
+)
+from models.scorer import Scorer, held_back, sigmoid
+from models.transforms import Term, design
+
+Doc = Mapping[str, Any]
+PANELS = 12
+"""Curves drawn, those that move the score most; the others are in the table."""
+BARS = 15
+
+
+def learnt(doc: Doc, load: Load | None) -> dict[str, Any] | None:
+    """The section ``interpretability``."""
+    head = doc["heads"]["serious"]
+    shown = {"linear": linear, "points": card, "tables": curves, "trees": trees}[head["kind"]]
+    return section(
+        "interpretability",
+        "What the model adds up",
+        [
+            *shown(doc),
+            text(shap_check(doc, load)),
+            _dictionary(doc),
+            _left_out(doc),
+        ],
+    )
+
+
+def texts(doc: Doc) -> dict[str, str]:
+    """Column -> what it is, in words."""
+    return {entry["column"]: entry["text"] for entry in doc["dictionary"]}
+
+
+# --- the card -------------------------------------------------------------------------------------------------
+
+
+def card(doc: Doc) -> Iterator[Block | None]:
+    """A points head as a card that can be added up on paper, and a worked example."""
+    head = doc["heads"]["serious"]
+    lines, totals = card_of(doc)
+    yield text(
+        f"{len(lines)} plain facts, each worth whole points. Tick what holds as of the day, add up the "
+        "points, read the "
+        "chance off the table. A fact about which nothing is recorded counts nothing."
+    )
+    yield {
+        "kind": "card",
+        "title": f"Chance of recorded serious harm in the next {doc['horizon_days']} days",
+        "lines": [{"words": words, "points": points} for words, points in lines],
+        "totals": [{"points": label, "chance": in_100(p)} for label, p in totals],
+        "foot": "For one suspect, as of one day, from police records. It does not replace anybody's own assessment.",
+    }
+    top = sorted((p for p in lines if p[1] > 0), key=lambda p: -p[1])[:2]
+    if len(top) == 2:
+        points = top[0][1] + top[1][1]
+        yield text(
+            f"Example: of someone only these hold: {top[0][0][:1].lower()}{top[0][0][1:]}; {top[1][0][:1].lower()}"
+            f"{top[1][0][1:]}. {top[0][1]} + {top[1][1]} = {points} points: {in_100(chance(head, points))}."
+        )
+
+
+def chance(head: Mapping[str, Any], points: float) -> float:
+    """Probability that a total of points stands for, the far end held back as in use."""
+    z = np.array([float(head["intercept"]) + float(head["per_point"]) * points])
+    return float(sigmoid(held_back(z, head.get("tail")))[0])
+
+
+def card_of(doc: Doc) -> tuple[list[tuple[str, int]], list[tuple[str, float]]]:
+    """Lines of the card (words, points; heaviest first) and the look-up table (total in words, probability).
+
+    Every total that can be reached has its own line; runs of more than ``16`` lines are thinned at both ends, where the
+    first and last line stand for "or fewer" and "or more" and give the probability of the total nearest the middle.
+    """
+    head, words = doc["heads"]["serious"], texts(doc)
+    items = sorted(head["items"], key=lambda i: (-int(i["points"]), str(i["column"])))
+    lines = [(fact(i, words, doc), int(i["points"])) for i in items]
+    reach = {0}
+    for _, points in lines:
+        reach |= {total + points for total in reach}
+    totals = sorted(reach)
+    low, high = 0, len(totals) - 1
+    while high - low > 15 and chance(head, totals[low + 1]) < 0.005:
+        low += 1
+    while high - low > 15:
+        high -= 1
+    shown = totals[low : high + 1]
+    labels = [f"{t}" for t in shown]
+    if low > 0:
+        labels[0] = f"{shown[0]} or fewer"
+    if high < len(totals) - 1:
+        labels[-1] = f"{shown[-1]} or more"
+    return lines, [(label, chance(head, t)) for label, t in zip(labels, shown, strict=True)]
+
+
+def fact(item: Mapping[str, Any], words: Mapping[str, str], doc: Doc) -> str:
+    """An item of the card in words: "Domestic reports in the last 365 days: 3 or more"."""
+    column = str(item["column"])
+    entry: Mapping[str, Any] = next((e for e in doc["dictionary"] if e["column"] == column), {})
+    said = words.get(column, column)
+    said, unit = said[:1].upper() + said[1:], str(entry.get("unit") or "")
+    if item.get("missing"):
+        return f"{said}: nothing recorded"
+    if entry.get("shape") == "flag":
+        return said if "at_least" in item else f"Not so: {said}"
+    after = f" {unit}" if unit in ("days", "years") else ""
+    if "below" in item:
+        return f"{said}: less than {_plain(item['below'])}{after}"
+    return f"{said}: {_plain(item['at_least'])}{after} or more"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
+# --- curves ---------------------------------------------------------------------------------------------------
+
+
+def curves(doc: Doc) -> Iterator[Block | None]:
+    """The curves of an explainable boosting machine: those that move the score most drawn, all in a table."""
+    head, words = doc["heads"]["serious"], texts(doc)
+    units = {e["column"]: e["unit"] for e in doc["dictionary"]}
+    tables = sorted(head["tables"], key=lambda t: (-plots_shapes.reach(t), t["columns"]))
+    single = [t for t in tables if len(t["columns"]) == 1 and t["cuts"][0]]
+    drawn = single[:PANELS]
+    yield text(
+        f"{len(tables)} curves, one for each column. A person's score is the sum of what each curve adds at "
+        "their value; "
+        f"0 adds nothing. Drawn are the {len(drawn)} that can move a score most, all on one scale (log-odds: "
+        "+0.69 doubles the odds, -0.69 halves them). A diamond marks what is added when nothing is recorded."
+    )
+    limits = plots_shapes.limits_of(drawn)
+    panels = []
+    for t in drawn:
+        column = t["columns"][0]
+        alt = f"{words.get(column, column)}: adds from {min(t['scores']):+.2f} to {max(t['scores']):+.2f}"
+        panels.append(
+            (
+                plots.svg(
+                    plots_shapes.shape(t, _short(words.get(column, column)), units.get(column, ""), limits)
+                ),
+                alt,
+                "",
+            )
+        )
+    yield figures(panels, columns=3)
+    rows = [
+        [
+            " and ".join(words.get(c, c) for c in t["columns"]),
+            signed(_end(t, min), 2),
+            signed(_end(t, max), 2),
+        ]
+        for t in tables
+    ]
+    yield folded(
+        f"All {len(tables)} curves by how far they reach",
+        [table("Least and most that a column adds to the log-odds", ["column", "least", "most"], rows)],
+    )
+
+
+def _end(t: Mapping[str, Any], which: Any) -> float:
+    return float(which(np.array(t["scores"], dtype=np.float64).ravel().tolist()))
+
+
+def _short(words: str, width: int = 34) -> str:
+    """A title in two lines at most."""
+    import textwrap
+
+    lines = textwrap.wrap(words, width)
+    return "\n".join(lines[:2]) + ("…" if len(lines) > 2 else "")
+
+
+# --- coefficients ---------------------------------------------------------------------------------------------
+
+
+def linear(doc: Doc) -> Iterator[Block | None]:
+    """Coefficients of a linear head, those whose data disagree with the declared direction marked."""
+    training = doc["training"]
+    rows = coefficients(doc)
+    yield text(
+        f"{training['size']} {training['size_of']} over {training['columns']} columns. Coefficients are per standard "
+        "deviation of the transformed history; they may only point in the declared direction or be zero. "
+        "“Free” is where "
+        "the data alone would have put them: a free coefficient against the declared direction is a question to ask "
+        "(overlapping windows often trade places). The data agree with "
+        f"{training['signs_agree']} of {training['signs_checked']} declared directions."
+    )
+    bars = [{"label": _short(r["text"], 42), "coef": r["coef"]} for r in rows if r["coef"]][:BARS]
+    if bars:
+        yield figure(
+            plots.svg(plots_shapes.weights(bars)),
+            "Bars of the largest coefficients; the figures are in the table below",
+            f"The {len(bars)} largest coefficients.",
+        )
+    body = [[(r["text"], r["term"]), signed(r["coef"]), signed(r["free"]), r["verdict"]] for r in rows]
+    head = ["term", "coefficient", "free", "direction"]
+    yield folded(f"All {len(rows)} terms", [table("Terms, largest first", head, body, words=(0, 3))])
+
+
+def coefficients(doc: Doc) -> list[dict[str, Any]]:
+    """Terms of a linear main head, and those whose data disagree with the declared direction, largest first; empty for
+    a head of another kind."""
+    head = doc["heads"]["serious"]
+    if head["kind"] != "linear":
+        return []
+    words = texts(doc)
+    checks = {row["term"]: row for row in doc["signs"]}
+    weights = {}
+    for raw in head["terms"]:
+        term = Term(**{k: v for k, v in raw.items() if k != "weight"})
+        weights[term.name] = (term.column, term.kind == "missing", raw["weight"])
+    for row in doc["signs"]:
+        if not row["agrees"] and row["term"] not in weights:
+            weights[row["term"]] = (row["column"], False, 0.0)
+    rows = []
+    for name, (column, absent, value) in weights.items():
+        check = checks.get(name)
+        verdict = "none declared"
+        if check is not None:
+            verdict = "as declared" if check["agrees"] else "data disagree"
+        said = ("nothing recorded: " if absent else "") + words.get(column, column)
+        free = check["free"] if check else None
+        rows.append({"term": name, "text": said, "coef": value, "free": free, "verdict": verdict})
+    return sorted(rows, key=lambda r: (-abs(r["coef"]), r["term"]))
+
+
+# --- trees ----------------------------------------------------------------------------------------------------
+
+
+def trees(doc: Doc) -> Iterator[Block | None]:
+    """The challenger: what it asks about most often; it shows what simplicity costs and is never put in use."""
+    head, words = doc["heads"]["serious"], texts(doc)
+    asked = [i for tree in head["trees"] for i in tree["feature"] if i >= 0]
+    times = np.bincount(np.array(asked, dtype=np.intp), minlength=len(head["columns"]))
+    order = [i for i in np.argsort(-times, kind="stable") if times[i]]
+    yield text(
+        f"{len(head['trees'])} trees whose answers act together: there is no sum of reasons that an officer "
+        "could be told. "
+        "A model of this family stands beside the others to show what simplicity costs; the gates refuse to "
+        "put it in use."
+    )
+    rows = [[words.get(head["columns"][i], head["columns"][i]), f"{times[i]:,}"] for i in order[:BARS]]
+    yield table("Questions asked most often", ["column", "times"], rows)
+
+
+# --- for every family -----------------------------------------------------------------------------------------
+
+
+def _dictionary(doc: Doc) -> Block | None:
+    used = set(Scorer(doc).columns)
+    ways = {1: "more raises", -1: "more lowers", 0: "free"}
+    rows = [
+        [
+            (e["text"], e["column"]),
+            str(e["family"]).replace("_", " ") or "–",
+            e["unit"] or "–",
+            ways[int(e["direction"])],
+        ]
+        for e in doc["dictionary"]
+        if e["column"] in used
+    ]
+    said = table(
+        "What the model reads", ["column", "family", "unit", "declared direction"], rows, words=(0, 1, 2, 3)
+    )
+    return folded(f"Data dictionary: the {len(rows)} columns the model reads", [said])
+
+
+def _left_out(doc: Doc) -> Block | None:
+    rows = sorted(doc["left_out"].items())
+    said = table("Not in the model", ["feature or column", "why"], [list(r) for r in rows], words=(0, 1))
+    return folded(f"{len(rows)} features or columns are not in the model", [said]) if rows else None
+
+
+def shap_check(doc: Doc, load: Load | None, rows: int = 500) -> str:
+    """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference."""
+    kind = doc["heads"]["serious"]["kind"]
+    if not part(doc["heads"]["serious"]).additive:
+        return "Contributions of single columns are not shown: those of trees would be approximations."
+    if kind != "linear":
+        return "A person's reasons are read from the same numbers: they add up to the score, nothing is estimated."
+    if load is None:
+        return "The load the model was trained on is not here: contributions were not compared with shap."
+    try:
+        own.check(doc, load.records().declared)
+    except InputError as problem:
+        return f"Contributions were not compared with shap: {problem.what}"
+    t = datetime.fromisoformat(doc["training"]["dates"][-1])
+    source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.records().state)
+    frame = source.features_at(t).filter(pl.col("in_scope")).head(rows)
+    if not frame.height:
+        return "Nobody was in scope at the newest training date: contributions were not compared with shap."
+    gap = shap_gap(doc, frame)
+    return (
+        f"Check by shap's LinearExplainer on {frame.height} persons at {t:%Y-%m-%d}: largest difference between its "
+        f"values and our contributions {gap:.1e} (log-odds, before the far end is held back)."
+    )
+
+
+def shap_gap(doc: Doc, frame: pl.DataFrame) -> float:
+    """Largest absolute difference, over persons and columns, between shap's linear values (background: the training
+    average) and ``Scorer.contributions``."""
+    import shap
+
+    scorer = Scorer(doc)
+    head = doc["heads"]["serious"]
+    terms = [Term(**{k: v for k, v in t.items() if k != "weight"}) for t in head["terms"]]
+    x = design(frame, terms)
+    background = np.zeros((1, len(terms)))  # terms are centred: zero is the average training row
+    weights = np.array([t["weight"] for t in head["terms"]])
+    explainer = shap.LinearExplainer((weights, float(head["intercept"])), background)
+    values = np.asarray(explainer.shap_values(x)).reshape(x.shape)
+    theirs = {c: np.zeros(frame.height) for c in scorer.columns}
+    for j, term in enumerate(terms):
+        theirs[term.column] = theirs[term.column] + values[:, j]
+    ours = scorer.contributions(frame, before_tail=True)
+    gaps = [0.0]
+    for (column,), piece in ours.partition_by("column", as_dict=True, maintain_order=True).items():
+        if column in theirs:
+            gaps.append(float(np.abs(piece["contribution"].to_numpy() - theirs[str(column)]).max()))
+    return max(gaps)

@@ -1,0 +1,307 @@
+"""Records for the public and for those who supervise: the Algorithmic Transparency Recording Standard, the ALGO-CARE
+checklist, evidence for the equality duty; and a model card. Filled from the run's own facts.
+
+The words are in ``models/data/atrs*.toml``. A field has what the run can say (``value``), what a person in the force
+must still write (``to_write``), or both; nothing is ever filled in for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from models import fairness_words, families, moves, settings
+from models.compare import sensitive_columns
+from models.groups import groupings
+from models.report_groups import statement, title_of
+from models.report_measured import best_rules, in_short, mine, pooled, pooled_dates
+from models.report_parts import (
+    Block,
+    bullets,
+    facts,
+    heading,
+    in_100,
+    interval,
+    listed,
+    number,
+    percent,
+    text,
+    write,
+)
+from models.scorer import Scorer
+
+Doc = Mapping[str, Any]
+Results = Mapping[str, Any]
+ARCHITECTURE = {
+    "linear": "a weighted sum of transformed counts, harm, recencies and ages; weights may only point the declared way",
+    "points": "whole points for plain facts that an officer can add up on paper",
+    "tables": "a sum of one curve a column, each limited to the declared direction",
+    "trees": "boosted trees whose answers act together; a challenger in reports, never put in use",
+}
+
+
+def facts_of(doc: Doc, results: Results | None, standing: str) -> dict[str, str]:
+    """What the words of the records are filled with: name -> words. A fact the run does not have is not in it.
+
+    ``standing``: how the model stands (in use, approved by whom), in words.
+    """
+    training, load = doc["training"], doc.get("load", {})
+    head = doc["heads"]["serious"]
+    used = set(Scorer(doc).columns)
+    entries = [e for e in doc["dictionary"] if e["column"] in used]
+    named = sorted({str(e["family"] or "other").replace("_", " ") for e in entries})
+    health = doc["authorisations"]["health"]
+    out = {
+        "version": doc["version"],
+        "kind": doc["kind"],
+        "architecture": ARCHITECTURE[head["kind"]],
+        "explained": (
+            "Each figure is an exact sum of what each history adds; reasons are sentences with the records "
+            "behind them. "
+            f"This model: {ARCHITECTURE[head['kind']]}."
+            if families.class_of(doc["family"]).additive
+            else "Not exactly: its trees act together. The gates refuse to put it in use."
+        ),
+        "horizon_days": str(doc["horizon_days"]),
+        "harm_scheme": doc["harm"]["scheme"],
+        "harm_edition": doc["harm"]["edition"],
+        "size": f"{training['size']} {training['size_of']}",
+        "columns": str(training["columns"]),
+        "inputs": str(len(used)),
+        "families": listed(named) + (" families" if len(named) > 1 else ""),
+        "health": f"used, authorised by {health['by']} ({health['reason']})" if health else "not used",
+        "age": "used" if sensitive_columns(doc, "age") else "not used",
+        "load_id": load.get("load_id", "none"),
+        "nature": load.get("nature", "unknown"),
+        "manifest": str(load.get("manifest", ""))[:12] or "none",
+        "rows": f"{training['rows']:,}",
+        "persons": f"{training['persons']:,}",
+        "events": f"{training['events']:,}",
+        "base_rate": percent(training["base_rate"], 2),
+        "dates": str(len(training["dates"])),
+        "first_date": training["dates"][0][:10],
+        "last_date": training["dates"][-1][:10],
+        "delay_days": str(training["delay_days"]),
+        "left_out": str(len(doc["left_out"])),
+        "groupings": listed([str(g["title"]).lower() for g in groupings().values()]),
+        "code": doc["code"],
+        "settings": doc["settings"],
+        "seed": str(doc["seed"]),
+        "life_days": str(settings.load("gates")["life"]["days"]),
+        "standing": standing,
+        "fairness_summary": "Fairness between groups was not measured in this run.",
+    }
+    return out | (_measured(results) if results else {})
+
+
+def _measured(results: Results) -> dict[str, str]:
+    """Facts of the results tables; each only where its table is there."""
+    out: dict[str, str] = {}
+    row, probability = mine(results), mine(results, "probability")
+    harm = next((r for r in results.get("harm", ()) if r["part"] == "everyone"), None)
+    if row and probability and harm:
+        out |= {
+            "test_dates": str(pooled_dates(results)),
+            "auc": number(row["auc"]),
+            "auc_interval": interval(row["auc_low"], row["auc_high"]),
+            "capture": percent(row["capture_1pc"], 0),
+            "skill": number(probability["skill"]),
+            "slope": number(probability["slope"], 2),
+            "harm_ratio": number(harm["observed_over_expected"], 2),
+            "how": str(results.get("how", "")).strip()[:1].upper() + str(results.get("how", "")).strip()[1:],
+            "cohort": f"{[r for r in results['cohort'] if r['cohort'] == 'all'][-1]['n']:,}",
+        }
+    out |= _rules(results)
+    reach = [r["harm_unreachable"] for r in results.get("reach", ()) if "harm_unreachable" in r]
+    if reach:
+        out["unreachable"] = percent(sum(reach) / len(reach), 0)
+    if results.get("fairness"):
+        rows = [
+            {**r, "title": title_of(r["grouping"])}
+            for r in results["fairness"]
+            if r.get("t", "pooled") == "pooled"
+        ]
+        out["fairness_summary"] = " ".join(statement(rows))
+        measured = dict.fromkeys(r["grouping"] for r in rows)
+        protected = [
+            str(g["title"]).lower()
+            for name, g in groupings().items()
+            if g["kind"] == "protected" and name in measured
+        ]
+        if protected:
+            out["protected"] = listed(protected)[:1].upper() + listed(protected)[1:]
+    return out | _otherwise(results)
+
+
+def _rules(results: Results) -> dict[str, str]:
+    names = list(best_rules(results))
+    if not names:
+        return {}
+    rules = [r for r in pooled(results, "ranking") if plain(r["score"]) in names]
+    best, by_harm = (max(rules, key=lambda r, f=f: r[f] or 0.0) for f in ("auc", "capture_1pc"))  # type: ignore[misc]
+    return {
+        "rules": ", ".join(names),
+        "best_rule": plain(best["score"]),
+        "best_auc": number(best["auc"]),
+        "best_harm_rule": plain(by_harm["score"]),
+        "best_capture": percent(by_harm["capture_1pc"], 0),
+    }
+
+
+def plain(score: str) -> str:
+    from models.plots import title_of as score_title
+
+    return score_title(score)
+
+
+def _otherwise(results: Results) -> dict[str, str]:
+    out: dict[str, str] = {}
+    less = [r for r in results.get("fairness_sensitivity", ()) if r["what"] == moves.LESS and r.get("places")]
+    if less:
+        worst = max(less, key=lambda r: (r["places"] - r["places_then"]) / r["places"])
+        lost = worst["places"] - worst["places_then"]
+        out["under_reporting"] = (
+            "Were a fifth of one group's domestic events never reported, it would hold fewer places on the "
+            "newest list: most "
+            f"of all {title_of(worst['grouping']).lower()}: {worst['group']}, {number(worst['places'], 0)} "
+            "places today and "
+            f"{number(worst['places_then'], 1)} then ({number(lost, 1)} lost). Read backwards, a group that "
+            "reports a fifth "
+            "less than others today is short of places by about that much."
+        )
+    dual = [r for r in results.get("dual_role", ()) if r.get("group") == "everyone"]
+    if dual:
+        last = dual[-1]
+        held = "fewer than 10" if last.get("held") is None else f"{last['held']:,}"
+        both = "fewer than 10" if last.get("both_roles") is None else f"{last['both_roles']:,}"
+        out["dual"] = (
+            f"On {str(last['t'])[:10]} {both} persons stood on record as suspect and victim of the same "
+            f"person; {held} of them "
+            "may be the victim and are held for review by a person instead of being listed."
+        )
+    return out
+
+
+# --- the records ---------------------------------------------------------------------------------------------
+
+
+def _field(entry: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """A field: key, title, value (None: the run has nothing to say), to_write (None: nothing is left to write)."""
+    value = None
+    for name in ("text", "otherwise"):
+        if value is None and name in entry:
+            try:
+                value = str(entry[name]).format_map(known)
+            except KeyError:
+                continue
+    out = {"key": entry["key"], "title": entry["title"], "value": value, "to_write": entry.get("write")}
+    return {**out, "question": entry["question"]} if "question" in entry else out
+
+
+def atrs(known: Mapping[str, str]) -> dict[str, Any]:
+    """The transparency record: standard, version of the model, ``complete`` (False while anything is left to write) and
+    sections with their fields. A fact that is missing leaves its field to be written."""
+    words = settings.load("atrs")
+    sections = [
+        {"key": s["key"], "title": s["title"], "fields": [_field(f, known) for f in s["field"]]}
+        for s in words["section"]
+    ]
+    left = sum(1 for s in sections for f in s["fields"] if f["to_write"] or f["value"] is None)
+    return {
+        "standard": words["standard"],
+        "source": words["source"],
+        "words": words["version"],
+        "model": known["version"],
+        "complete": left == 0,
+        "fields_to_write": left,
+        "sections": sections,
+    }
+
+
+def checklist(name: str, known: Mapping[str, str]) -> dict[str, Any]:
+    """``atrs_algocare`` or ``atrs_equality``: title, source, duty (or ""), fields."""
+    words = settings.load(name)
+    return {
+        "title": words["title"],
+        "source": words["source"],
+        "duty": words.get("duty", ""),
+        "fields": [_field(f, known) for f in words["field"]],
+    }
+
+
+def blocks_of(fields: Iterable[Mapping[str, Any]]) -> list[Block]:
+    """Fields as blocks: name, what the run says, what is left to write."""
+    return [
+        {
+            "kind": "field",
+            "title": f["title"],
+            "question": f.get("question", ""),
+            "value": f["value"] or "",
+            "write": f["to_write"] or ("" if f["value"] else "The run says nothing about this."),
+        }
+        for f in fields
+    ]
+
+
+def atrs_blocks(record: Mapping[str, Any]) -> list[Block]:
+    """The transparency record for the page."""
+    said = (
+        f"{record['standard']}. Filled from this run; {record['fields_to_write']} fields still need a "
+        "person in the force. Item "
+        "names follow the published template as far as could be checked: compare with the current one "
+        "before publishing. The "
+        "same record is in the JSON file beside this report."
+    )
+    out = [text(said)]
+    for section_ in record["sections"]:
+        out += [heading(section_["title"]), *blocks_of(section_["fields"])]
+    return out
+
+
+def checklist_blocks(found: Mapping[str, Any]) -> list[Block]:
+    """A checklist for the page."""
+    first = [text(found["duty"])] if found["duty"] else []
+    return [*first, *blocks_of(found["fields"]), text(f"Source: {found['source']}.")]
+
+
+def statement_blocks(results: Results | None) -> list[Block]:
+    """What was measured, group by group, in the sentences of ``models.fairness_words``."""
+    if not results or not results.get("fairness"):
+        return []
+    out: list[Block] = []
+    for title, said in fairness_words.statement(results).items():
+        if said:
+            out += [heading(title), bullets(said)]
+    return out
+
+
+# --- the model card -------------------------------------------------------------------------------------------
+
+
+def model_card(doc: Doc, results: Results | None, known: Mapping[str, str]) -> list[Block]:
+    """One page that travels with the model: what it is for and not for, what it learnt from, how it did."""
+    rate = in_100(float(doc["training"]["base_rate_newest"]))
+    rows = [
+        ("Model", f"{known['version']}: {known['kind']}, {known['size']} over {known['columns']} columns"),
+        ("Answers", f"How likely is recorded serious harm in the next {known['horizon_days']} days, and how "
+                    "many harm days?"),
+        ("For", "Choosing whose records a team reads first; a named person decides what follows."),
+        ("Not for", "Bail, charging, sentencing, employment, refusing help to anyone; evidence in court; "
+                    "persons under 18."),
+        ("Learnt from", f"{known['rows']} rows of {known['persons']} persons, {known['first_date']} to "
+                        f"{known['last_date']}; "
+                        f"load {known['load_id']}, {known['nature']} records"),
+        ("How common", f"{rate} of the cohort were recorded for serious harm at the newest date learnt from"),
+        ("Never reads", "Sex, ethnicity, religion, nationality, disability, pregnancy, place, "
+                        "police-initiated activity"),
+        ("Age, health", f"Age {known['age']}; health markers {known['health']}"),
+        ("Figures", " ".join(in_short(results)) if results else "No test on dates it had not learnt from "
+                                                                "was possible."),
+        ("Groups", known["fairness_summary"]),
+        ("Standing", known["standing"]),
+        ("Made again by", f"Code {known['code']}, {known['settings']}, seed {known['seed']}"),
+    ]  # fmt: skip
+    return [
+        facts(rows),
+        write("Who answers for this model in the force, how to reach them, and until when it may be used."),
+    ]
