@@ -4,11 +4,12 @@
 its draw left out. Here their log-odds are set beside the model's own: with s the root mean square of their distances
 and m the misfit at z (what held-out people showed that no refit says), the interval is
 
-    sigmoid( tail( z - q r ) )  to  sigmoid( tail( z + q r ) ),   r^2 = s^2 + m^2,
+    sigmoid( tail(z) - q r )  to  sigmoid( tail(z) + q r ),   r^2 = s^2 + m^2,
 
-q the quantile of Student's t for as many refits, ``tail`` the model's own holding back of the far end. It is an
-interval of the figure for *people with such a history*. It is not the spread of people who share a history: how a
-person differs from them is in no record.
+q the quantile of Student's t for as many refits, ``tail`` the model's own holding back of the far end (which moves the
+middle and does not narrow the interval: how far the end must be held back is not sure either). It is an interval of the
+figure for *people with such a history*. It is not the spread of people who share a history: how a person differs from
+them is in no record.
 """
 
 from __future__ import annotations
@@ -36,13 +37,11 @@ def interval(doc: Mapping[str, Any], features: pl.DataFrame) -> pl.DataFrame | N
     z = _log_odds(head, features)
     refitted = refit_log_odds(kept, features)
     away = ((refitted - z) ** 2).sum(axis=0) / (len(refitted) - 1)
-    apart = np.interp(z, kept["misfit"]["z"], kept["misfit"]["misfit"])
+    middle = held_back(z, head.get("tail"))
+    apart = np.interp(middle, kept["misfit"]["z"], kept["misfit"]["misfit"])
     reach = float(kept["times"]) * np.sqrt(away + apart**2)
     key = doc.get("key", "person_id")
-    ends = {
-        name: sigmoid(held_back(z + sign * reach, head.get("tail")))
-        for name, sign in (("p_low", -1), ("p_high", 1))
-    }
+    ends = {"p_low": sigmoid(middle - reach), "p_high": sigmoid(middle + reach)}
     return pl.DataFrame({key: features[key], **ends})
 
 

@@ -26,7 +26,7 @@ from models.fitting import recalibration
 from models.intervals import packed
 from models.logistic import ElasticNet
 from models.parts import part, scaled
-from models.scorer import sigmoid
+from models.scorer import held_back, sigmoid
 from models.transforms import LANES, Array, design, padded
 
 Fit = Callable[[Array], dict[str, Any]]
@@ -40,6 +40,7 @@ def refits(
     notes: list[str],
     *,
     seed: int,
+    tail: Mapping[str, Any] | None = None,
     key: str = "person_id",
     changes: Mapping[str, Any] | None = None,
     step: Step | None = None,
@@ -47,8 +48,9 @@ def refits(
     """What goes into ``doc["refits"]``: the recalibrated heads, how many, the level, and the quantile to reach it.
 
     ``model``: the fitted estimator of the main head (None: it fell back to a constant, which has no interval).
-    ``rows``, ``newest``: as ``models.fitting.fit`` takes them. ``changes``: changes to ``intervals.toml``, for tests.
-    ``step``: told how many are done, of how many. None, and a note, when fewer than ``min_refits`` succeed or the
+    ``rows``, ``newest``: as ``models.fitting.fit`` takes them. ``tail``: how the model holds back its far end.
+    ``changes``: changes to ``intervals.toml``, for tests. ``step``: told how many are done, of how many. None, and a
+    note, when fewer than ``min_refits`` succeed or the
     family has none.
     """
     config = {**settings.load("intervals"), **(changes or {})}
@@ -74,7 +76,8 @@ def refits(
 
     level, left_out = float(config["level"]), times > 0
     judged = rows.filter(pl.Series(left_out)).select(key, "serious", "weight")
-    apart = misfit(total[left_out] / times[left_out], judged, int(config["groups"]), key)
+    shown = held_back(total[left_out] / times[left_out], tail)
+    apart = misfit(shown, judged, int(config["groups"]), key)
     return {
         **packed(heads),
         "settings": config["version"],
@@ -138,7 +141,7 @@ def _refitted(
         frame[key].replace_strict(everyone, pl.int_range(len(everyone), eager=True)).to_numpy()
         for frame in (rows, newest)
     )
-    fit = _fitter(model, rows, y, config)
+    fit = _fitter(model, rows, y, config, key)
     rng = np.random.default_rng([seed, 11])
     for _ in range(count):
         drawn = rng.poisson(1.0, len(everyone)).astype(np.float64)
@@ -154,7 +157,7 @@ def _refitted(
         yield scaled(head, a, b), out, a + b * z_out
 
 
-def _fitter(model: Family, rows: pl.DataFrame, y: Array, config: Mapping[str, Any]) -> Fit:
+def _fitter(model: Family, rows: pl.DataFrame, y: Array, config: Mapping[str, Any], key: str) -> Fit:
     """Weights -> head, by the learner of ``model`` as it was fitted."""
     if isinstance(model, ElasticNet):
         return _elastic_net(model, rows, y)
@@ -165,7 +168,8 @@ def _fitter(model: Family, rows: pl.DataFrame, y: Array, config: Mapping[str, An
     def fit(weights: Array) -> dict[str, Any]:
         kept = weights > 0
         again = make(model.name, shapes, model.directions, model.seed, changed)
-        return again.fit(rows.filter(pl.Series(kept)), y[kept], weights[kept]).head()
+        some = rows.filter(pl.Series(kept))
+        return again.fit(some, y[kept], weights[kept], some[key]).head()
 
     return fit
 

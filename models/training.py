@@ -367,8 +367,10 @@ def document(
     kept = None
     if with_refits:
         again = None if progress is None else partial(progress, "refits for intervals")
-        main = fitted.models.get("serious")
-        kept = refits.refits(main, rows, newest, fitted.notes, seed=recipe.seed, key=key, step=again)
+        main, tail = fitted.models.get("serious"), fitted.heads["serious"]["tail"]
+        kept = refits.refits(
+            main, rows, newest, fitted.notes, seed=recipe.seed, tail=tail, key=key, step=again
+        )
     signs = sign_checks(fitted, directions, rows)
     head = fitted.heads["serious"]
     size_of = families.SIZE[head["kind"]]
