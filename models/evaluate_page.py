@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from models import fairness_words
+
 Rows = Sequence[Mapping[str, Any]]
 COHORTS = {
     "all": "everyone",
@@ -51,6 +53,7 @@ def render(facts: Mapping[str, Any], tables: Mapping[str, Any]) -> str:
         share = sum(r["harm_unreachable"] for r in reach) / len(reach)
         lines += ["", f"share of the harm that no list could reach (persons not in the cohort): {share:.3f}"]
     lines += _what_if([r for r in tables["sensitivity"] if "kind" in r])
+    lines += ["", *fair] if (fair := fairness_words.brief(tables)) else []
     lines += ["", ("LEAK-SUSPECT: " if tables["leak_suspect"] else "leak check: ") + tables["leak"]["text"]]
     return "\n".join([*lines, *(f"note: {n}" for n in facts["notes"])])
 

@@ -50,6 +50,31 @@ def render(tables: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def brief(tables: Mapping[str, Any]) -> list[str]:
+    """The few lines a terminal shows: how many groups can be assessed, every clear difference, who is held for review;
+    nothing where fairness was not measured."""
+    rows: Rows = tables.get("fairness") or []
+    groups = [row for row in rows if row["grouping"] in groupings()]
+    if not groups:
+        return []
+    enough = sum(bool(row["assessable"]) for row in groups)
+    said = [f"{enough} of {len(groups)} groups have outcomes enough to be assessed"]
+    found = [
+        f"{groupings()[row['grouping']]['title']}: {sentence}"
+        for row in groups
+        if not _small(row)
+        for sentence in _differences(row)
+    ]
+    said += found or ["no group's figures lie clear of the limits"]
+    roles = tables.get("dual_role") or []
+    newest = [row for row in roles if row["t"] == roles[-1]["t"]][:1]
+    said += [
+        f"{_count(row['held'])} persons may be victims recorded as suspects, held for review ({row['t'][:10]})"
+        for row in newest
+    ]
+    return [f"fairness: {line}" for line in said]
+
+
 def _compared(rows: Rows) -> list[str]:
     whole = rows[0]
     places = float(settings.load("fairness")["list"]["places"])
