@@ -150,12 +150,12 @@ def harm_priced(
     main = int(settings.load("logistic")["grid"]["horizons"][0])
     priced = [_priced(judge.records, o.persons, o.t, main, source.delay_days, scheme) for o in occasions]
     once = [o.outcomes["serious"] for o in occasions if o.outcomes is not None]
-    title = f"{scheme.scheme.upper()}, {scheme.edition}"
+    title = f"{scheme.scheme.upper()} weights"
     said = ((f"harm priced by {title}", priced), ("each person with serious harm counted once", once))
     out = []
     for what, values in said:
         for score in occasions[0].scores:
-            row: dict[str, Any] = {"what": what, "kind": "harm", "score": score}
+            row: dict[str, Any] = {"what": what, "kind": "harm", "score": score, "edition": scheme.edition}
             row |= {"auc": None, "base_rate": None}
             out.append(row | _captured([o.scores[score][0] for o in occasions], values))
     places = _composed(source, judge, occasions, scheme, main)
@@ -163,6 +163,7 @@ def harm_priced(
         "what": f"list made with severity from {title}, judged by it",
         "kind": "harm",
         "score": "model",
+        "edition": scheme.edition,
         "auc": None,
         "base_rate": None,
         **_captured(places, priced),
