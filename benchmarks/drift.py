@@ -215,9 +215,8 @@ def main() -> None:
     parser.add_argument("--events-per-year", type=int, default=3000)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    results = []
+    results, code = [], _code()
     for seed in range(args.first, args.first + args.seeds):
-        code = _code()
         kept = args.folder / f"result-{args.events_per_year}-{seed}-{code}.json"
         if not kept.exists():
             found = one_seed(seed, args.folder, args.events_per_year)

@@ -207,7 +207,7 @@ def _model_tables(
         facts["notes"].append("nobody was in scope at the reference date: nothing to compare with")
         return
     facts["notes"] += _young(view)
-    then_occasion = view.occasion(view.reference, then)
+    then_occasion, weight = view.occasion(view.reference, then), drift_scores.weights(view.scorer, then)
     labels = _Labels(view, config, float(places))
     for i, t in enumerate(dates):
         if view.source.progress:
@@ -220,7 +220,7 @@ def _model_tables(
         if t in dates[-count:]:
             stamp = (month_of(t), _iso(t))
             tables["features"] += drift_scores.feature_rows(
-                view.scorer, then, now, *stamp, config["features"]
+                view.scorer, then, now, *stamp, config["features"], weight
             )
             tables["scores"].append(drift_scores.score_row(then, now, *stamp, config["scores"]))
             rows = drift_labels.list_rows(

@@ -2,13 +2,13 @@
 
 Each signal (``models.drift_signals``) is judged against its own past. The past gives a rate and how much months differ
 from each other beyond chance; both are uncertain, and the predictive distribution of the newest month (and of the
-newest three together) carries that: beta-binomial for shares, negative binomial for volumes. With rate p learnt from
+newest few together) carries that: beta-binomial for shares, negative binomial for volumes. With rate p learnt from
 N rows of B months, Pearson dispersion phi (its upper confidence limit, with a floor) and n rows a month on average,
 the variance of a share of w new months beyond binomial chance is p (1 - p) * [ (phi - 1) / (n - 1) / w + phi / N ].
 
-The alarm level is Bonferroni's over all signals and windows judged in a month, so that a force without any break
-gives the wanted number of false alarms a month at most, whatever depends on what. After an alarm the signal's past
-begins anew with the month in which it changed: one change is told once.
+The alarm level is Bonferroni's over all signals and windows judged in a month (weighted: rare things less), so that a
+force without any break gives the wanted number of false alarms a month at most, whatever depends on what. After an
+alarm the signal's past begins anew with the month in which it changed: one change is told once.
 """
 
 from __future__ import annotations
@@ -125,60 +125,71 @@ def watch(months: Months) -> list[Break]:
     begins = [0] * len(months.signals)
     found: list[Break] = []
     for month in range(months.count):
-        judged = [
-            (i, signal, window)
-            for i, signal in enumerate(months.signals)
+        looks = [
+            look
+            for i in range(len(months.signals))
             for window in config["windows"]
-            if _ready(signal, begins[i], month, window, config)
+            if (look := _look(months.signals, i, begins[i], month, window, config))
         ]
-        level = float(config["false_alarms_a_month"]) / max(len(judged), 1)
-        told: dict[int, Break] = {}
-        for i, signal, window in judged:
-            if i in told:
-                continue
-            hit = _judge(signal, begins[i], month, window, level, months, config)
-            if hit:
-                told[i] = hit
-                begins[i] = month - window + 1
-        found += told.values()
+        whole = sum(look.weight for look in looks)
+        told: set[int] = set()
+        for look in looks:
+            level = float(config["false_alarms_a_month"]) * look.weight / whole
+            if look.number not in told and (hit := _judge(look, level, month, months, config)):
+                found.append(hit)
+                told.add(look.number)
+                begins[look.number] = look.first
     return found
 
 
-def _ready(signal: Signal, begin: int, month: int, window: int, config: dict[str, Any]) -> bool:
-    """Has the signal past enough, and anything that could vary?"""
-    least = config["least_months" if signal.kind == SHARE else "least_months_volume"]
-    first = month - window + 1
-    if first - begin < least:
-        return False
-    k, n = signal.k[begin : month + 1], signal.n[begin : month + 1]
-    return bool(k.any()) and not (signal.kind == SHARE and bool((k == n).all()))
+@dataclass(frozen=True)
+class _Look:
+    """One signal (``number``) over one window, from month ``first`` on, beside what its past says; ``weight`` is its
+    part in the alarm level."""
+
+    number: int
+    signal: Signal
+    first: int
+    k: int
+    n: int
+    before: Forecast
+    weight: float
 
 
-def _judge(
-    signal: Signal,
-    begin: int,
-    month: int,
-    window: int,
-    level: float,
-    months: Months,
-    config: dict[str, Any],
-) -> Break | None:
-    first = month - window + 1
-    past = slice(max(begin, first - int(config["most_months"])), first)
-    k, n = int(signal.k[first : month + 1].sum()), int(signal.n[first : month + 1].sum())
+def _look(
+    signals: tuple[Signal, ...], number: int, begin: int, month: int, window: int, config: dict[str, Any]
+) -> _Look | None:
+    """None while the signal has too little past, and where nothing has ever varied.
+
+    Where fewer rows are expected than an alarm must be apart, hardly anything can be told: such a look has a small
+    weight, so that rare codes do not deafen the others. The weight does not depend on what the window holds.
+    """
+    signal, first = signals[number], month - window + 1
+    if first - begin < config["least_months" if signal.kind == SHARE else "least_months_volume"]:
+        return None
+    past, now = slice(max(begin, first - int(config["most_months"])), first), slice(first, month + 1)
+    k, n = int(signal.k[now].sum()), int(signal.n[now].sum())
+    rows, size = int(signal.k[past].sum()), int(signal.n[past].sum())
+    if not n or not (k or rows) or (signal.kind == SHARE and k + rows == n + size):
+        return None
     confidence, least = float(config["dispersion_confidence"]), float(config["least_dispersion"])
     before = forecast(signal.k[past], signal.n[past], signal.kind, window, confidence, least)
-    now = k / n if n else 0.0
-    if not n or not _matters(before.rate, now, k - n * before.rate, signal.kind, config):
+    likely = n * before.rate >= config["least_rows_apart"]
+    return _Look(number, signal, first, k, n, before, 1.0 if likely else float(config["rare_weight"]))
+
+
+def _judge(look: _Look, level: float, month: int, months: Months, config: dict[str, Any]) -> Break | None:
+    signal, before, now = look.signal, look.before, look.k / look.n
+    if not _matters(before.rate, now, look.k - look.n * before.rate, signal.kind, config):
         return None
-    p = surprise(k, n, signal.kind, before)
+    p = surprise(look.k, look.n, signal.kind, before)
     if p >= level:
         return None
     return Break(
         month=months.label(month),
         number=month + 1,
         known_at=months.bounds[month + 1].strftime("%Y-%m-%dT%H:%M:%SZ"),
-        since=months.label(first),
+        since=months.label(look.first),
         signal=signal.name,
         title=signal.title,
         population=signal.population,
@@ -187,8 +198,8 @@ def _judge(
         kind=signal.kind,
         was=before.rate,
         now=now,
-        expected_rows=n * before.rate,
-        rows=k,
+        expected_rows=look.n * before.rate,
+        rows=look.k,
         p=p,
         call=call_of(before.rate, now, signal.kind, config["calls"]),
     )

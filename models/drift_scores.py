@@ -86,9 +86,10 @@ def feature_rows(
     month: str,
     known_at: str,
     limits: Mapping[str, Any],
+    weight: Mapping[str, float],
 ) -> list[dict[str, Any]]:
-    """One row a column the model reads: psi, missing share and mean then and now, and what that calls for."""
-    weight = weights(scorer, reference)
+    """One row a column the model reads: psi, missing share and mean then and now, and what that calls for; ``weight``
+    as :func:`weights` gives it for the reference date."""
     rows = []
     for column in scorer.columns:
         then, now = _column(reference, column), _column(current, column)

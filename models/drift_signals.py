@@ -79,7 +79,7 @@ def month_bounds(records: Records, until: datetime) -> tuple[datetime, ...]:
         return ()
     bounds = monthly(entered[0] - timedelta(days=31), until)
     counts = _in_months(entered, bounds)
-    full = np.flatnonzero(counts >= _UNDER_WAY * counts.max()) if counts.any() else []
+    full: Counts = np.flatnonzero(counts >= _UNDER_WAY * max(int(counts.max(initial=0)), 1))
     return tuple(bounds[int(full[0]) :]) if len(full) else ()
 
 

@@ -136,6 +136,16 @@ def test_a_field_filled_in_later_does_not_change_a_month_that_is_over(quiet: Tab
     assert (before[name].n == after[name].n).all()
 
 
+def test_a_migration_that_enters_much_on_one_day_is_told(quiet: Tables, tmp_path: Path) -> None:
+    day = bench.month_start(30) + timedelta(days=9)
+    held_up = (pl.col("recorded_at") > bench.month_start(30)) & (pl.col("recorded_at") < day)
+    entered = pl.when(held_up).then(pl.lit(day)).otherwise("recorded_at").alias("recorded_at")
+    moved = {n: f.with_columns(entered) if "recorded_at" in f.columns else f for n, f in quiet.items()}
+    told, _ = breaks(records_of(moved, tmp_path), bench.month_start(31))
+    assert {b.number for b in told} == {30}
+    assert "domestic_event: one day" in {b.signal for b in told}
+
+
 def test_counts_are_of_rows_first_entered_in_the_month(quiet: Tables, tmp_path: Path) -> None:
     months = signals_of(records_of(quiet, tmp_path), bench.month_start(4))
     by_name = {s.name: s for s in months.signals}
