@@ -221,11 +221,11 @@ def study(data: Path, records: Records) -> dict[str, Any]:
         scores = {
             "Histories as of screening": own.probability(after),
             "The same and the file's undated counts": wider.probability(after),
-            f"COMPAS {outcome.scale} decile": _decile_probability(before, after, outcome),
+            f"COMPAS {outcome.scale} decile": decile_probability(before, after, outcome),
         }
         compas = list(scores)[-1]
         result["outcomes"][outcome.column] = [
-            _figures(name, p, scores[compas], y, weight) for name, p in scores.items()
+            figures(name, p, scores[compas], y, weight) for name, p in scores.items()
         ]
         result[f"all_{outcome.column}"] = _whole_sample(rows, outcome)
     result["dv"] = _explicit_figures(rows, shapes)
@@ -233,7 +233,7 @@ def study(data: Path, records: Records) -> dict[str, Any]:
     return result
 
 
-def _figures(name: str, p: Array, compas: Array, y: Array, weight: Array) -> dict[str, Any]:
+def figures(name: str, p: Array, compas: Array, y: Array, weight: Array) -> dict[str, Any]:
     """Figures of one score on the test persons with bootstrap intervals; every score meets the same draws."""
     ones = np.ones(len(y))
     auc, against = metrics.Board(p, weight).auc(y), metrics.Board(compas, weight).auc(y)
@@ -258,7 +258,7 @@ def _figures(name: str, p: Array, compas: Array, y: Array, weight: Array) -> dic
     }
 
 
-def _decile_probability(before: pl.DataFrame, after: pl.DataFrame, outcome: Outcome) -> Array:
+def decile_probability(before: pl.DataFrame, after: pl.DataFrame, outcome: Outcome) -> Array:
     """A decile as a probability: logistic in the decile, fitted on those screened from January to June."""
     column = f"decile_{outcome.scale}"
     y = before[outcome.column].to_numpy().astype(np.float64)
