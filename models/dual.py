@@ -32,21 +32,27 @@ def dual_pairs(records: Records, t: datetime, persons: Sequence[str] | None = No
     numbers are in ``fairness.toml`` [dual_role], the facts the catalogue's. Where the extract has no
     counter-allegations the first half of the rule stands alone.
     """
+    return _pairs(records, t, persons).filter(pl.col("reverse") > 0)
+
+
+def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.DataFrame:
+    """As :func:`dual_pairs`, with the pairs of one direction only."""
     rule = settings.load("fairness")["dual_role"]
     lost = left_out(records, "dyad")
     alone = bool(rule["counter_alone"]) and not lost.keys() & {"pair_counter_allegations", "pair_followed"}
-    asked = _asked(records, t, persons)
-    pairs = histories(
-        records, "dyad", t, subjects=asked, engine="auto", columns=[*_FACTS, *(_ALONE if alone else ())]
-    )
+    asked = None
+    if persons is not None:
+        asked = subjects_at(records, "dyad", t).filter(pl.col("suspect_id").is_in(list(persons)))
+    columns = [*_FACTS, *(_ALONE if alone else ())]
+    pairs = histories(records, "dyad", t, subjects=asked, engine="auto", columns=columns)
     events, reverse = pl.col("pair_events_ever"), pl.col("reverse_events_ever")
-    mostly = reverse >= float(rule["times"]) * events
+    mostly = (reverse > 0) & (reverse >= float(rule["times"]) * events)
     answering: pl.Expr = pl.lit(False)
     if alone:
         only = pl.col("pair_counter_allegations_ever") >= events
-        answering = only & (pl.col("pair_followed") == 1)
+        answering = (reverse > 0) & only & (pl.col("pair_followed") == 1)
     return (
-        pairs.filter((events > 0) & (reverse > 0))
+        pairs.filter(events > 0)
         .with_columns(
             why=pl.when(mostly)
             .then(pl.lit("recorded far more often as the victim of the same person"))
@@ -58,31 +64,24 @@ def dual_pairs(records: Records, t: datetime, persons: Sequence[str] | None = No
     )
 
 
-def _asked(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.DataFrame | None:
-    if persons is None:
-        return None
-    return subjects_at(records, "dyad", t).filter(pl.col("suspect_id").is_in(list(persons)))
-
-
 def dual_roles(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
     """Those of ``persons`` (None: everyone) who are suspect and victim of the same other person.
 
     Columns: person_id (sorted), ``pairs`` (such pairs), ``likely`` (of these, where they may be the victim), ``others``
     (pairs in which they are the suspect and no doubt is recorded) and ``held``: there is at least one likely pair and
-    no other to rank them on."""
-    pairs = dual_pairs(records, t, persons)
-    asked = _asked(records, t, persons)
-    every = histories(records, "dyad", t, subjects=asked, engine="auto", columns=["pair_events_ever"])
-    every = every.filter(pl.col("pair_events_ever") > 0)
-    suspected = every.group_by(person_id="suspect_id").agg(all_pairs=pl.len())
-    mine = pairs.group_by(person_id="suspect_id").agg(
-        pairs=pl.len().cast(pl.Int64), likely=pl.col("why").is_not_null().sum().cast(pl.Int64)
-    )
+    no other to rank them on.
+    """
+    likely = pl.col("why").is_not_null()
     return (
-        mine.join(suspected, on="person_id")
-        .with_columns(others=pl.col("all_pairs").cast(pl.Int64) - pl.col("likely"))
+        _pairs(records, t, persons)
+        .group_by(person_id="suspect_id")
+        .agg(
+            pairs=(pl.col("reverse") > 0).sum().cast(pl.Int64),
+            likely=likely.sum().cast(pl.Int64),
+            others=(~likely).sum().cast(pl.Int64),
+        )
+        .filter(pl.col("pairs") > 0)
         .with_columns(held=(pl.col("likely") > 0) & (pl.col("others") == 0))
-        .select("person_id", "pairs", "likely", "others", "held")
         .sort("person_id")
     )
 
