@@ -129,7 +129,10 @@ def evaluate(
     if track:
         from models.tracking import log_evaluation
 
-        facts["mlflow_run"] = log_evaluation(home_path, str(doc["version"]), out.to_dict())
+        try:
+            facts["mlflow_run"] = log_evaluation(home_path, str(doc["version"]), out.to_dict())
+        except InputError as problem:  # the figures are here; only their record is not
+            facts["notes"].append(f"{problem.what} ({problem.where})")
     return out
 
 

@@ -60,12 +60,10 @@ def _client(home: Path) -> Any:
         os.environ.setdefault(name, value)
     import mlflow
 
-    for name in (
-        "alembic",
-        "mlflow",
-        "mlflow.store.db.utils",
-    ):  # after the import, which sets levels of its own
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # after the import, which sets levels of its own; what urllib3 says of a silent server, our error says
+    levels = {"alembic": "WARNING", "mlflow": "WARNING", "mlflow.store.db.utils": "WARNING"}
+    for name, level in {**levels, "urllib3.connectionpool": "ERROR"}.items():
+        logging.getLogger(name).setLevel(level)
     uri = server()
     if uri is None:
         home.mkdir(parents=True, exist_ok=True)

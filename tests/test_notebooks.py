@@ -65,9 +65,36 @@ def test_is_it_fair_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "Traceback" not in shown
 
 
+@pytest.mark.slow
+def test_retraining_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = shown_by("02-retraining.py", tmp_path, monkeypatch)
+    for words in (
+        "used without an approval",  # the first model of a simulated force
+        "fitted again from load",  # the gate that repeats the fit
+        "REFUSED:",  # a force this small cannot pass
+        "OVERRIDE by A. Approver",
+        "AUC against the model in use",
+        "in use again, by B. Chief",
+        "champion in the registry",
+    ):
+        assert words in shown, words
+    assert "Traceback" not in shown
+    assert len((tmp_path / "home" / "models" / "champions.jsonl").read_text().splitlines()) == 4
+    assert len(list((tmp_path / "home" / "lists").iterdir())) == 2
+
+
 def test_notebooks_hold_no_outputs_and_no_machine_paths() -> None:
     for path in NOTEBOOKS.glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "/tmp" not in text
         assert "/home/" not in text
         assert text.startswith("# ---")
+
+
+@pytest.mark.slow
+def test_the_challenge_runs_also_where_its_rows_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOORSTEP_DATA", str(tmp_path / "nothing"))
+    shown = shown_by("04-nij-challenge.py", tmp_path, monkeypatch)
+    for words in ("these are INVENTED rows", "Scorecard", "Explainable boosting machine", "cut off below a half"):
+        assert words in shown, words
+    assert "Traceback" not in shown

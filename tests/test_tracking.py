@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
+from features.clocks import parse_as_of
 from features.errors import InputError
 from features.home import Home
 from models import promote, store, tracking
@@ -35,7 +36,7 @@ def tables() -> dict[str, Any]:
         "cohort": [{"t": "2024-01-01T06:00:00Z", "cohort": "all", "n": 90}],
         "ranking": [
             {"t": "pooled", "cohort": "all", "score": s, "dates": 6, "auc": auc, "auc_low": auc - 0.02}
-            | {"capture_1pc": 0.1}
+            | {"capture_1pc": 0.1, "ppv_100": 0.2}
             for s, auc in scores
         ],
         "difference": [{"rule": "rfgv", "figure": "auc", "difference": 0.04, "low": 0.01, "high": 0.07}],
@@ -64,6 +65,7 @@ def doc(small_document: dict[str, Any]) -> dict[str, Any]:
     columns = ("domestic_events_90d", "age")
     return {
         **small_document,
+        "kind": "elastic net",
         "settings": "elastic-net-2",
         "rules": "rules-2",
         "code": "0.1.0+abc",
@@ -276,6 +278,22 @@ def test_a_store_that_is_wrecked_refuses_a_promotion_but_never_a_rollback(
     done = promote.rollback(tmp_path, "B. Chief", "complaints")
     assert store.champion_version(tmp_path) == first["version"]
     assert any("the registry follows" in note for note in done.notes)
+
+
+def test_a_model_trained_while_the_store_is_away_is_kept_and_says_so(
+    small_home_maker: Callable[..., Path], doc: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from models import training
+
+    home = Home(small_home_maker(model=False))
+    monkeypatch.setattr(training, "temporal_test", lambda *_, **__: tables())
+    monkeypatch.setattr(training, "fit_until", lambda *_, **__: {**doc, "notes": []})
+    monkeypatch.setenv(tracking.SERVER, f"http://127.0.0.1:{free_port()}")
+    made = training.train(home, parse_as_of("2025-06-01"))
+    assert made.run_id is None
+    assert "record of runs cannot be written" in made.render()
+    assert store.load_model(home.path, made.doc["version"])["family"] == "elastic_net"
+    assert promote.results_of(home.path, made.doc) == tables()  # the gates can judge it
 
 
 def test_a_setting_that_is_no_address_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
