@@ -46,7 +46,7 @@ class Standing:
         if self.version is not None and not self.approved:
             out.append(f"model {self.version} is used without an approval: {self.reason}")
         if self.override:
-            gates = ", ".join(self.overruled)
+            gates = "; ".join(self.overruled)
             out.append(
                 f"OVERRIDE: {self.by} put model {self.version} in use against: {gates}. {self.override}"
             )

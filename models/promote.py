@@ -72,7 +72,7 @@ class Change:
         if self.entry and self.entry.get("override"):
             bar = "!" * 72
             lines += [bar, f"OVERRIDE by {self.entry['by']}: {self.entry['override']}"]
-            lines += [f"against: {', '.join(self.entry['overruled'])}", bar]
+            lines += [f"against: {'; '.join(self.entry['overruled'])}", bar]
         if self.entry is not None:
             lines.append(_said(self.kind, self.entry))
         elif self.verdicts:
@@ -178,11 +178,12 @@ def _refusal(version: str, against: list[Verdict]) -> InputError:
         )
     if any(v.gate == "explained exactly" for v in against):
         cures.append("train another family")
+    cure = "; ".join(cures)
     count = f"{len(against)} gate{'s stand' if len(against) > 1 else ' stands'} against it"
     return InputError(
         f"Model {version} is not put in use, {count}. {told}.",
         where="gates",
-        cure=f"{'; '.join(cures).capitalize()}. The model in use stays.",
+        cure=f"{cure[:1].upper()}{cure[1:]}. The model in use stays.",
     )
 
 
