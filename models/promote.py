@@ -258,14 +258,14 @@ def results_of(home: Path, doc: Mapping[str, Any]) -> dict[str, Any] | None:
 def reproduce(home: Home, doc: Mapping[str, Any], progress: Progress | None = None) -> tuple[bool, str]:
     """Fit again from the same load, date and recipe, without anything kept from the first time; whether the document is
     the same to the bit, and how that was found."""
-    from models.training import Recipe, _manifest_hash, fit_until
+    from models.training import Recipe, fit_until, manifest_hash
 
     load = doc.get("load", {})
     try:
         held = home.load(load.get("load_id", ""))
     except InputError:
         return False, f"load {load.get('load_id', '')} is no longer here, so it cannot be fitted again"
-    if _manifest_hash(held.manifest) != load["manifest"]:
+    if manifest_hash(held.manifest) != load["manifest"]:
         return False, f"load {held.load_id} is not the one it was trained on: its manifest differs"
     until = datetime.fromisoformat(doc["training"]["until"])
     again = fit_until(

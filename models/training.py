@@ -130,9 +130,9 @@ def train(
 
     Writes ``models/<version>/model.json`` and its manifest and logs an MLflow run (``track``). The model is a
     challenger until a named person promotes it (``models.promote``); only the first one of a simulated force is used
-    without that, and says so. ``health_authorised_by`` and ``health_reason`` admit health
-    markers; both are recorded in the document. Raises InputError when no date has complete outcomes, nothing at all
-    was recorded in them, or no column varies.
+    without that, and says so. ``health_authorised_by`` and ``health_reason`` admit health markers; both are recorded in
+    the document. Raises InputError when no date has complete outcomes, nothing was recorded in them, or no column
+    varies.
     """
     authorisation = _authorisation(health_authorised_by, health_reason)
     load = home.require()
@@ -145,7 +145,7 @@ def train(
         notes.append("no temporal test: too few label-complete dates before the newest ones")
     doc = fit_until(records, effective, recipe, home_path, progress, with_refits=True)
     doc["notes"] = notes + doc["notes"]
-    doc["load"] = {"load_id": load.load_id, "nature": load.nature, "manifest": _manifest_hash(load.manifest)}
+    doc["load"] = {"load_id": load.load_id, "nature": load.nature, "manifest": manifest_hash(load.manifest)}
     doc["temporal_test"] = None if results is None else _summary(results)
     saved = store.save(home_path, doc, {"made_at": datetime.now(UTC).isoformat(timespec="seconds")})
     if results is not None:
@@ -188,7 +188,8 @@ def _authorisation(by: str | None, reason: str | None) -> dict[str, Any] | None:
     return {"by": by, "reason": reason}
 
 
-def _manifest_hash(manifest: Mapping[str, Any]) -> str:
+def manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """The digest of a load's manifest: which data a model was made from."""
     return store.sha256(store.canonical_bytes(_plain(manifest)))
 
 
