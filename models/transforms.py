@@ -52,7 +52,7 @@ class Term:
         detail = {
             "decay": f" half-life {self.a:g} d",
             "step": f" >= {self.a:g}",
-            "hinge": f" over {self.a:g}",
+            "hinge": f" {self.a:g} to {self.b:g}",
         }
         return f"{self.column} [{self.kind}{detail.get(self.kind, '')}]"
 
@@ -141,7 +141,9 @@ def _shapes(column: str, unit: str, has_null: bool, values: Array) -> list[Term]
     missing = [Term(column, "missing")] if has_null else []
     known = values[~np.isnan(values)]
     if unit in ("days_since", "recency"):
-        return [Term(column, "decay", a=float(h)) for h in set_["half_lives"]] + missing
+        far = float(known.max()) if known.size else 0.0  # never: as long ago as anyone's
+        ramps = _ramps(column, known, far, set_)
+        return [*(Term(column, "decay", a=float(h)) for h in set_["half_lives"]), *ramps, *missing]
     if unit == "age":
         low, high = map(float, set_["age_limits"])
         middle = float(np.median(known)) if known.size else low
@@ -153,12 +155,33 @@ def _shapes(column: str, unit: str, has_null: bool, values: Array) -> list[Term]
         cuts = sorted(set(known.tolist()))[1:] if not has_null else sorted(set(known.tolist()))
         return [Term(column, "step", a=float(c)) for c in cuts]
     if unit in ("count", "harm") and (known.size == 0 or known.min() >= 0):
-        return [Term(column, "log1p", a=float(set_["log_cap"])), *missing]
+        return [Term(column, "log1p", a=float(set_["log_cap"])), *_ramps(column, known, 0.0, set_), *missing]
     if unit == "flag":
         return [Term(column, "linear", a=0.0, b=1.0), *missing]
     low, high = (float(v) for v in np.quantile(known, [0.005, 0.995])) if known.size else (0.0, 0.0)
     middle = float(np.median(known)) if known.size else 0.0
-    return [Term(column, "linear", a=low, b=high, fill=middle), *missing]
+    ramps = _ramps(column, known, middle, set_)
+    return [Term(column, "linear", a=low, b=high, fill=middle), *ramps, *missing]
+
+
+def _ramps(column: str, known: Array, fill: float, set_: Mapping[str, Any]) -> list[Term]:
+    """A linear spline as consecutive ramps: each rises from one knot to the next and stays. Coefficients of one sign
+    make a curve that never turns; beyond the last knot the column's own transform speaks alone.
+
+    Knots are quantiles of the values above zero (of all values where some are negative). Fewer than two distinct knots,
+    or fewer than ``spline_rows`` values between two of them, and there is no ramp there: the sample cannot carry it.
+    """
+    some = known[known > 0] if known.size and known.min() >= 0 else known
+    least = int(set_["spline_rows"])
+    if some.size < 2 * least:
+        return []
+    knots = np.unique(np.quantile(some, [float(q) for q in set_["spline_knots"]]))
+    pairs = list(zip(knots[:-1].tolist(), knots[1:].tolist(), strict=True))
+    return [
+        Term(column, "hinge", a=low, b=high, fill=fill)
+        for low, high in pairs
+        if int(((some > low) & (some <= high)).sum()) >= least
+    ]
 
 
 def declare(frame: pl.DataFrame, units: Mapping[str, str]) -> tuple[list[Term], list[str]]:

@@ -205,3 +205,21 @@ def test_one_class_only_is_refused_in_words(name: str) -> None:
     frame, y, _ = people(300)
     with pytest.raises(ValueError, match="both classes"):
         families.make(name, SHAPES, DIRECTIONS, 1).fit(frame, np.zeros(len(y)))
+
+
+def test_the_elastic_net_follows_a_curve_that_bends_and_never_turns() -> None:
+    """Risk that rises between 5 and 11 and nowhere else: straight pieces find it; a few hundred rows get none."""
+    rng = np.random.default_rng(6)
+    n = 6000
+    x = rng.gamma(2.0, 3.0, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(2.5 - 2.0 * (np.clip(x, 5, 11) - 5) / 6))).astype(np.float64)
+    frame = pl.DataFrame({"x": x})
+    model = families.make("elastic_net", {"x": "harm"}, {"x": 1}, 1, {"penalties": [0.0006]}).fit(frame, y)
+    kinds = [t["kind"] for t in model.head()["terms"]]
+    assert "hinge" in kinds
+    low, mid, high, far = model.decision_function(pl.DataFrame({"x": [1.0, 5.0, 11.0, 17.0]}))
+    assert high - mid > 1.5
+    assert far - high < 0.5 * (high - mid)
+    assert mid - low < high - mid
+    few = families.make("elastic_net", {"x": "harm"}, {"x": 1}, 1).fit(frame.head(500), y[:500])
+    assert "hinge" not in [t.kind for t in few.terms_]  # type: ignore[attr-defined]
