@@ -23,6 +23,7 @@ from models import gates, settings, store
 from models.approval import NOBODY, standing_of
 from models.dataset import Progress
 from models.gates import Facts, Verdict
+from models.scorer import Scorer
 
 DECISIONS = "decisions.jsonl"
 GATES = "gates.json"
@@ -198,6 +199,7 @@ def judge(
     same dates, and the fit made again. Both are kept beside the model, so that a second attempt need not wait."""
     from models import families
 
+    Scorer(doc)  # a document of another version of Doorstep is refused before any work is done
     place = Path(home.path)
     additive = families.class_of(doc["family"]).additive
     in_use = store.champion_version(place)
@@ -268,9 +270,12 @@ def reproduce(home: Home, doc: Mapping[str, Any], progress: Progress | None = No
     if manifest_hash(held.manifest) != load["manifest"]:
         return False, f"load {held.load_id} is not the one it was trained on: its manifest differs"
     until = datetime.fromisoformat(doc["training"]["until"])
-    again = fit_until(
-        held.records(), until, Recipe.of(doc), None, progress, with_refits=bool(doc.get("refits"))
-    )
+    try:
+        again = fit_until(
+            held.records(), until, Recipe.of(doc), None, progress, with_refits=bool(doc.get("refits"))
+        )
+    except InputError as problem:
+        return False, f"it cannot be fitted again: {problem.what}"
     apart = differing(doc, again)
     if apart:
         return False, f"fitted again it differs in {', '.join(apart)}"

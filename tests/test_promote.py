@@ -354,6 +354,13 @@ def test_a_crash_between_pointer_and_history_loses_nothing(place: Path, trained:
     assert len((place / "models" / store.HISTORY).read_text().splitlines()) == 3
 
 
+def test_a_document_of_another_version_of_doorstep_is_refused(
+    place: Path, trained: Callable[..., str]
+) -> None:
+    with pytest.raises(InputError, match="format"):
+        put(place, trained(place, format="doorstep-logistic-1"))
+
+
 def test_a_damaged_pointer_is_one_clear_error_and_lists_stay(
     place: Path, trained: Callable[..., str]
 ) -> None:
@@ -399,6 +406,11 @@ def test_the_commands_say_what_was_decided(
     assert run_command([*home, "models", "list"]) == 0
     assert f"{version}  elastic_net" in (out := capsys.readouterr().out)
     assert "IN USE, approved by A. Approver until" in out
+    spoilt = place / "models" / trained(place, 2) / "model.json"
+    spoilt.write_bytes(spoilt.read_bytes().replace(b"-3.2", b"-3.1"))
+    assert run_command([*home, "models", "list"]) == 0
+    assert "REFUSED: its file is not the one that was saved" in (out := capsys.readouterr().out)
+    assert "IN USE" in out
     assert run_command([*home, "models", "show"]) == 0
     assert "A. Approver: better" in (out := capsys.readouterr().out)
     assert "PASSED" in out

@@ -108,6 +108,7 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
 
     place = home_folder().path
     named = str(store.champion(place)["version"]) if version == "champion" else chosen(place, version)
+    store.load_model(place, named)  # refused when its bytes are not those saved
     facts = about(place, named)
     decided = [d for d in deciding.decisions(place) if d["version"] == named]
     last = deciding.judged(place, named)
@@ -131,15 +132,18 @@ def about(place: Path, version: str) -> dict[str, Any]:
     """What a line of the list says of a model."""
     from models import store
 
-    doc = store.load_model(place, version)
-    entry = store.champion_entry(place)
-    manifest = store.manifest(place, version)
+    made_at = store.manifest(place, version).get("made_at", "")
+    try:
+        doc = store.load_model(place, version)
+    except InputError:  # the others are listed all the same
+        told = "REFUSED: its file is not the one that was saved"
+        return {"version": version, "family": "?", "until": "", "made_at": made_at, "standing": told}
     return {
         "version": version,
-        "family": doc["family"],
+        "family": doc.get("family", "?"),
         "until": doc["training"]["until"],
-        "made_at": manifest.get("made_at", ""),
-        "standing": _standing(place, version, entry),
+        "made_at": made_at,
+        "standing": _standing(place, version, store.champion_entry(place)),
         "load": doc.get("load", {}).get("load_id", ""),
         "nature": doc.get("load", {}).get("nature", ""),
     }
