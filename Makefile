@@ -39,8 +39,10 @@ bench: install   ## windows beside their peers, then time and memory of each sta
 	$(BIN)/python -m benchmarks.asof
 	$(BIN)/python -m benchmarks.pipeline
 
-results: install ## the Broward table, from the public data
+results: install ## the tables from public data: Broward, every family beside COMPAS, the NIJ challenge
 	$(BIN)/python -m models.broward --out docs/results-broward.md
+	$(BIN)/python -m benchmarks.broward --out docs/results-broward-families.md
+	$(BIN)/python -m benchmarks.nij --out docs/results-nij.md
 
 docs: install    ## write the generated pages again
 	$(BIN)/python -m features.catalogue

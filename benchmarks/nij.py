@@ -29,7 +29,7 @@ import polars as pl
 from benchmarks import nij_data
 from benchmarks.nij_data import YEARS, Array, Rows, facts
 from features.errors import DoorstepError, InputError
-from models import families
+from models import families, settings
 
 PERIOD = "year"
 VARIANTS = {"rules": True, "honest": False}
@@ -126,9 +126,11 @@ def source_digest(family: str) -> str:
     if family == "elastic_net":  # the only one that transforms its columns
         names |= {"models.transforms", "models.elasticnet"}
     files = [Path(str(import_module(n).__file__)) for n in sorted(names)]
-    data = Path(str(families.__file__)).parent / "data"
-    files += [data / f"{n}.toml" for n in ((family, "logistic") if family == "elastic_net" else (family,))]
-    return hashlib.sha256(b"\0".join(f.read_bytes() for f in files)).hexdigest()
+    told: list[Any] = [settings.load(family)["fit"]]
+    if family == "elastic_net":
+        told.append(settings.load("logistic")["transforms"])
+    parts = [json.dumps(told, sort_keys=True).encode(), *(f.read_bytes() for f in files)]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def folds(y: Array) -> list[tuple[Array, Array]]:
