@@ -34,7 +34,8 @@ def statement(tables: Mapping[str, Any]) -> dict[str, list[str]]:
     out["Likely victims recorded as suspects"] = _dual(tables.get("dual_role") or [])
     compared = sum(row["grouping"] != "everyone" and not _small(row) for row in rows)
     out["What this cannot show"] = [
-        f"{compared} groups were compared on four figures each: with so many, one or two can stand out by chance.",
+        f"{compared} groups were compared on four figures each: with so many, some stand out by chance, most of all "
+        "in harm days, where a few grave cases make up much of the sum.",
         "It compares people with what was recorded about them. Harm that was never reported, or that was recorded "
         "against the wrong person, is in none of these figures.",
         "Equal figures are not proof of fairness, and where groups differ in recorded harm the measures cannot all be "
