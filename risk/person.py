@@ -87,7 +87,7 @@ def person(
         "as_of": view.t,
         "district": district,
         "identity": identity(view, person_id),
-        "score": score_of(view, scored, person_id, published),
+        "score": score_of(view, doc, scored, person_id, published),
         "contributions": contributions(scored, person_id),
         "reasons": reasons_of(explained),
         "ahead": [later.as_dict() for later in ahead(view, scored, person_id)],
@@ -100,7 +100,9 @@ def person(
     }
 
 
-def score_of(view: View, scored: Scored, person_id: str, published: PublishedList | None) -> dict[str, Any]:
+def score_of(
+    view: View, doc: Mapping[str, Any], scored: Scored, person_id: str, published: PublishedList | None
+) -> dict[str, Any]:
     """The score of one person with its place on the published list, in figures and in words."""
     rows = scored.frame.filter(pl.col("person_id") == person_id)
     if rows.is_empty():
@@ -114,7 +116,7 @@ def score_of(view: View, scored: Scored, person_id: str, published: PublishedLis
     place = _place(published, person_id)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
     said = in_100(row["p_serious"])
-    low, high = _interval(view, scored, person_id) if row["p_serious"] is not None else (None, None)
+    low, high = _interval(view, doc, person_id) if row["p_serious"] is not None else (None, None)
     range_ = None if low is None or high is None else between(low, high)
     shown = f"{said} ({range_})" if range_ else said
     words = f"{shown} people with histories like this are recorded for serious harm within a year"
@@ -144,18 +146,18 @@ def score_of(view: View, scored: Scored, person_id: str, published: PublishedLis
     }
 
 
-def _interval(view: View, scored: Scored, person_id: str) -> tuple[float | None, float | None]:
+def _interval(view: View, doc: Mapping[str, Any], person_id: str) -> tuple[float | None, float | None]:
     """The interval of the person's probability (``models.intervals``); nothing where the model keeps no refits.
 
     Worked out when a page asks for it: refits may read histories that the score itself does not.
     """
-    columns = columns_of(scored.scorer.doc)
+    columns = columns_of(doc)
     if not columns:
         return None, None
     keys = pl.DataFrame({"person_id": [person_id]})
     near = view.load.near([person_id], view.t)
     rows = histories(near, "offender", view.t, subjects=keys, columns=columns, engine="auto")
-    found = interval(scored.scorer.doc, rows)
+    found = interval(doc, rows)
     return (None, None) if found is None else (found["p_low"][0], found["p_high"][0])
 
 
@@ -212,7 +214,7 @@ def score_in_words(
     """The score as a before-attending sheet says it: words and up to three reasons."""
     person_id = view.who(person_id)
     scored = score_cohort(view.load, doc, view.t, [person_id])
-    said = score_of(view, scored, person_id, published)
+    said = score_of(view, doc, scored, person_id, published)
     top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []
     place = said.get("place")
     return {

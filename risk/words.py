@@ -77,7 +77,7 @@ def in_100(probability: float | None) -> str:
 
 def between(low: float, high: float) -> str:
     """The interval of a probability beside its "x in 100", outward to whole people: "between 5 and 9"."""
-    below, above = math.floor(low * 100), math.ceil(high * 100)
+    below, above = math.floor(round(low * 100, 9)), math.ceil(round(high * 100, 9))
     if above <= 1:
         return "fewer than 1"
     return f"between {below if below >= 1 else 'fewer than 1'} and {above if high <= 0.99 else 'nearly 100'}"
