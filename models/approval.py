@@ -24,11 +24,13 @@ TRYING = "the first model of a simulated force: nobody real is in it, and nobody
 
 @dataclass(frozen=True)
 class Standing:
-    """What is known of the model in use: who put it there, until when, against which gates."""
+    """What is known of the model in use: who put it there (``by``; after a rollback another than the one who
+    ``approved_by``), until when, against which gates."""
 
     version: str | None
     kind: str
     approved: bool
+    approved_by: str
     by: str
     reason: str
     at: str
@@ -48,7 +50,7 @@ class Standing:
         if self.override:
             gates = "; ".join(self.overruled)
             out.append(
-                f"OVERRIDE: {self.by} put model {self.version} in use against: {gates}. {self.override}"
+                f"OVERRIDE: {self.approved_by} put model {self.version} in use against: {gates}. {self.override}"
             )
         if self.expires_at is not None:
             left = self.expires_at - now
@@ -64,6 +66,7 @@ class Standing:
             "version": self.version,
             "kind": self.kind,
             "approved": self.approved,
+            "approved_by": self.approved_by,
             "by": self.by,
             "reason": self.reason,
             "at": self.at,
@@ -86,6 +89,7 @@ def standing_of(entry: Mapping[str, Any]) -> Standing:
         version=entry["version"],
         kind=str(entry.get("kind", "promote")),
         approved=bool(entry.get("approved", False)),
+        approved_by=str(entry.get("approved_by", entry["by"])),
         by=str(entry["by"]),
         reason=str(entry["reason"]),
         at=str(entry["at"]),

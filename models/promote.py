@@ -72,7 +72,7 @@ class Change:
         lines = [gates.render(self.verdicts)] if self.verdicts else []
         if self.entry and self.entry.get("override"):
             bar = "!" * 72
-            lines += [bar, f"OVERRIDE by {self.entry['by']}: {self.entry['override']}"]
+            lines += [bar, f"OVERRIDE by {self.entry['approved_by']}: {self.entry['override']}"]
             lines += [f"against: {'; '.join(self.entry['overruled'])}", bar]
         if self.entry is not None:
             lines.append(_said(self.kind, self.entry))
@@ -132,6 +132,7 @@ def promote(
     facts = {
         "kind": "promote",
         "approved": True,
+        "approved_by": signature.by,
         "expires_at": _later(at, "days"),
         "override": signature.override if overruled else "",
         "overruled": overruled,
@@ -244,7 +245,9 @@ def rollback(home: Path, by: str, reason: str, *, now: datetime | None = None, t
             )
         target = earlier[-1]
         kept: dict[str, Any] = {
-            k: target[k] for k in ("approved", "override", "overruled", "signed", "gates") if k in target
+            k: target[k]
+            for k in ("approved", "approved_by", "override", "overruled", "signed", "gates")
+            if k in target
         }
         until: str | None = target.get("expires_at")
         if kept.get("approved"):

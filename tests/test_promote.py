@@ -159,6 +159,20 @@ def test_an_override_is_loud_and_stays_with_every_list(place: Path, trained: Cal
     assert "the old one stopped working" in shown(made, Home(place), team=None, top=None).note
 
 
+def test_an_override_stays_with_who_took_it_when_another_puts_the_model_back(
+    place: Path, trained: Callable[..., str]
+) -> None:
+    version = trained(place, found=results(probability=[{"t": "pooled", "cohort": "all", "slope": 0.7}]))
+    put(place, version, Signature("A. Approver", "better", sign=True, override="the old one stopped"))
+    put(place, trained(place, 2))
+    done = promote.rollback(place, "B. Chief", "complaints", now=NOW, track=False)
+    assert "OVERRIDE by A. Approver: the old one stopped" in done.render()
+    assert "in use again, by B. Chief" in done.render()
+    standing = approval.standing(place)
+    assert standing is not None
+    assert (standing.approved_by, standing.by) == ("A. Approver", "B. Chief")
+
+
 def test_an_override_that_was_not_needed_is_not_kept(place: Path, trained: Callable[..., str]) -> None:
     done = put(place, trained(place), Signature("A. Approver", "better", sign=True, override="to be sure"))
     assert done.entry is not None

@@ -157,7 +157,9 @@ def _standing(place: Path, version: str, entry: dict[str, Any] | None) -> str:
         now = standing_of(entry)
         if not now.approved:
             return "IN USE without an approval"
-        until = f", approved by {now.by}" + (f" until {now.expires_at:%Y-%m-%d}" if now.expires_at else "")
+        until = f", approved by {now.approved_by}" + (
+            f" until {now.expires_at:%Y-%m-%d}" if now.expires_at else ""
+        )
         return "IN USE" + until + (", BY OVERRIDE" if now.override else "")
     last = next((d for d in reversed(deciding.decisions(place)) if d["version"] == version), None)
     if last is None:
