@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from benchmarks.intervals import coverage
 from features.clocks import parse_as_of
 from features.home import Home
 from models import families, fitting, refits, settings
@@ -234,3 +235,20 @@ def test_a_person_page_and_a_sheet_say_the_interval_beside_the_figure(small_home
 )
 def test_the_interval_in_words_is_rounded_outward(low: float, high: float, said: str) -> None:
     assert between(low, high) == said
+
+
+def test_coverage_is_counted_as_printed_exactly_and_by_groups() -> None:
+    people = pl.DataFrame(
+        {
+            "p": [0.002, 0.03, 0.2, 0.2],
+            "p_low": [0.001, 0.021, 0.15, 0.15],
+            "p_high": [0.004, 0.042, 0.25, 0.25],
+            "truth": [0.0, 0.02, 0.1, 0.31],
+        }
+    )
+    rows = {(row["reading"], row["of"]): row for row in coverage(people)}
+    printed = rows["as printed", "everyone"]
+    assert (printed["n"], printed["covered"], printed["below"], printed["above"]) == (4, 0.5, 0.25, 0.25)
+    assert rows["exact", "everyone"]["covered"] == 0.0, "0 is under 0.001, 0.02 under 0.021"
+    assert rows["as printed", "1 in 100 or more"]["n"] == 3
+    assert rows["groups", "10 groups"]["n"] == 4
