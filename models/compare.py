@@ -337,7 +337,7 @@ def _sensitivity(occasions: Sequence[Occasion]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     if not occasions or occasions[0].outcomes is None:
         return rows
-    labels = [c for c in occasions[0].outcomes if c.startswith("serious_")]
+    labels = [c for c in occasions[0].outcomes if c.startswith("serious_") and c != "serious_day"]
     shown = {"serious_182": "any offence of 182 days or more", "serious_10": "any offence of 10 days or more"}
     for label in labels:
         own = label.removeprefix(WITHIN).removesuffix("d")

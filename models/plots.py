@@ -9,6 +9,8 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from models import baselines
 
 TITLES = {
@@ -76,9 +78,17 @@ def calibration(rows: Sequence[Mapping[str, float]]) -> Any:
         p, y, yerr=[low, half], color=MODEL, marker="o", markersize=5, linewidth=1.4, capsize=3,
         label="a tenth of the persons each",
     )  # fmt: skip
-    axes.set(
-        xlim=(0, top), ylim=(0, top), xlabel="said: … in 100", ylabel="recorded for serious harm: … in 100"
-    )
+    for axis in (
+        axes.set_xscale,
+        axes.set_yscale,
+    ):  # most people are near zero: a root spreads them, and keeps zero
+        axis("function", functions=(np.sqrt, np.square))
+    ticks = [t for t in (0, 0.1, 0.5, 1, 2, 4, 7, 10, 15, 20, 30, 40, 60, 80, 100) if t <= top]
+    for setter in (axes.set_xticks, axes.set_yticks):
+        setter(ticks, [f"{t:g}" for t in ticks])
+    axes.minorticks_off()
+    axes.set(xlim=(0, top), ylim=(0, top))
+    axes.set(xlabel="said: … in 100", ylabel="recorded for serious harm: … in 100")
     axes.legend(frameon=False, loc="upper left", fontsize=10)
     return figure
 
@@ -98,7 +108,7 @@ def capture(rows: Sequence[Mapping[str, Any]]) -> Any:
             [100 * r["share"] for r in points],
             [100 * (r["captured"] or 0.0) for r in points],
             color=colour, linestyle=dash, linewidth=width, zorder=3 if score == "model" else 2,
-            label=f"{title_of(score)} ({100 * at.get(score, 0.0):.0f} % at 1 %)",
+            label=f"{title_of(score)}: {100 * at.get(score, 0.0):.0f} %",
         )  # fmt: skip
     axes.axvline(1.0, color=PALE, linewidth=1, zorder=1)
     axes.set_xscale("log")
@@ -107,7 +117,10 @@ def capture(rows: Sequence[Mapping[str, Any]]) -> Any:
     axes.minorticks_off()
     axes.set(xlabel="persons on the list, % of the cohort", ylabel="recorded harm they did, %", ylim=(0, 100))
     if rows:
-        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9.5, handlelength=2.6)
+        figure.legend(
+            loc="outside lower center", ncols=2, frameon=False, fontsize=9.5, handlelength=2.8, columnspacing=1.4,
+            title="Harm captured by a list of 1 % of the cohort", title_fontsize=9.5, alignment="left",
+        )  # fmt: skip
     return figure
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from models.plots import GREY, INK, MODEL, PALE, RED, blank, style
+from models.plots import GREY, INK, MODEL, RED, blank, style
 
 LARGEST = 4.0
 """Ratios are drawn up to this many times (or one over it); an interval that goes on beyond ends in an arrow."""
@@ -14,7 +14,7 @@ LARGEST = 4.0
 def forest(rows: Sequence[Mapping[str, Any]], figure_name: str, label: str, band: tuple[float, float]) -> Any:
     """A ratio of every group with its interval, on a log scale around 1; grouped, one line a group.
 
-    ``rows``: of the fairness table with ``title`` (of the grouping); without a value they are left out by the caller.
+    ``rows``: of the fairness table with ``title`` (of the grouping); a group without the figure keeps an empty line.
     Filled marks are groups with outcomes enough to be assessed, hollow ones are shown for what they are. ``band``: the
     limits of the promotion gate, shaded.
     """
@@ -23,14 +23,14 @@ def forest(rows: Sequence[Mapping[str, Any]], figure_name: str, label: str, band
     lines: list[tuple[str, Mapping[str, Any] | None]] = []
     for title in dict.fromkeys(r["title"] for r in rows):
         lines += [(title, None), *((r["group"], r) for r in rows if r["title"] == title)]
-    figure = Figure(figsize=(5.0, 1.0 + 0.235 * len(lines)), layout="constrained")
+    figure = Figure(figsize=(5.0, 1.0 + 0.24 * len(lines)), layout="constrained")
     axes = figure.add_subplot()
     style(axes)
     axes.grid(axis="y", visible=False)
     axes.axvspan(max(band[0], 1 / LARGEST), min(band[1], LARGEST), color="#e8f1ee", zorder=0)
     axes.axvline(1.0, color=GREY, linewidth=1, linestyle="--")
     for place, (_, row) in enumerate(lines):
-        if row is not None:
+        if row is not None and row.get(figure_name):
             _mark(axes, place, row, figure_name)
     axes.set_xscale("log")
     axes.set_xlim(1 / LARGEST, LARGEST)
@@ -44,15 +44,16 @@ def forest(rows: Sequence[Mapping[str, Any]], figure_name: str, label: str, band
     for text, (_, row) in zip(axes.get_yticklabels(), lines, strict=True):
         text.set_fontweight("normal" if row is not None else "bold")
         text.set_horizontalalignment("left")
-    axes.tick_params(axis="y", length=0, pad=118)
+    axes.tick_params(axis="y", length=0, pad=126)
     axes.set_xlabel(label, fontsize=10.5)
+    axes.set_title(f"{label[:1].upper()}{label[1:]}", fontsize=11, loc="center")
     return figure
 
 
 def _mark(axes: Any, place: int, row: Mapping[str, Any], name: str) -> None:
     value, low, high = row[name], row.get(f"{name}_low"), row.get(f"{name}_high")
     sure = bool(row.get("assessable"))
-    colour = MODEL if sure else PALE
+    colour = MODEL if sure else "#7d8790"
     inside = lambda v: min(max(v, 1 / LARGEST), LARGEST)  # noqa: E731
     if low is not None and high is not None:
         axes.plot([inside(low), inside(high)], [place, place], color=colour, linewidth=1.8 if sure else 1.2)
@@ -61,7 +62,7 @@ def _mark(axes: Any, place: int, row: Mapping[str, Any], name: str) -> None:
                 axes.plot([inside(end)], [place], marker=arrow, color=colour, markersize=5, clip_on=False)
     axes.plot(
         [inside(value)], [place], marker="o", markersize=5.5, color=colour,
-        markerfacecolor=MODEL if sure else "white", zorder=3,
+        markerfacecolor=MODEL if sure else "white", zorder=3, clip_on=False,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ drift result. A section whose table is absent is left off. What people must stil
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -100,7 +101,7 @@ def content(
         _checklist("algocare", "atrs_algocare", known, results),
         _checklist("equality", "atrs_equality", known, results),
     ]
-    return {
+    page = {
         "title": "Model report",
         "model": version,
         "kind": doc["kind"],
@@ -118,8 +119,17 @@ def content(
         "warnings": _warnings(results),
         "notes": list(dict.fromkeys([*doc["notes"], *(results or {}).get("notes", ())])),
         "sections": [s for s in sections if s is not None],
-        "atrs": record,
     }
+    return {**_bound(page), "atrs": record}
+
+
+def _bound(value: Any) -> Any:
+    """The same with every number bound to its per-cent sign; drawings as they are."""
+    if isinstance(value, str):
+        return value if value.startswith("<svg") else re.sub(r"(?<=[0-9]) %", "\u00a0%", value)
+    if isinstance(value, Mapping):
+        return {k: _bound(v) for k, v in value.items()}
+    return [_bound(v) for v in value] if isinstance(value, list) else value
 
 
 def _checklist(

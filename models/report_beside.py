@@ -163,27 +163,11 @@ def _absent(results: Results) -> list[Block | None]:
 
 def stability(results: Results) -> Section:
     """How steady the list is and what it hangs on."""
-    steady = [r for r in results.get("stability", ()) if r["k"] in ("100", "1pc")]
-    steady = [r for r in steady if not r["score"].startswith("without")]
-    body = [
-        [
-            title_of(r["score"]),
-            r["step"],
-            PLACE_WORDS[r["k"]],
-            percent(r["kept"]),
-            number(r["jaccard"], 2),
-            number(r["rbo"], 2),
-        ]
-        for r in steady
-    ]
     kept = table(
-        "How much of a list the same persons hold on the next one. RBO: rank-biased overlap of the first "
-        "hundred places, "
-        "for scores with hardly a tie.",
-        ["list made by", "next one after a", "length", "places kept", "Jaccard", "RBO"],
-        body,
-        words=(0, 1, 2),
-        strong=[i for i, r in enumerate(steady) if r["score"] == "model"],
+        "How much of a list of 1 % of the cohort the same persons hold on the next one (RBO: rank-biased overlap of "
+        "the first hundred places, for scores with hardly a tie)",
+        ["list made by", "kept a week later", "kept a month later"],
+        _steady(results),
     )
     explained = [r for r in results.get("explained_by", ()) if r["k"] == "1pc"]
     by_family = table(
@@ -201,18 +185,40 @@ def stability(results: Results) -> Section:
     return section("stability", "Stability", [kept, by_family, *_sensitivity(results)])
 
 
+def _steady(results: Results) -> list[list[Any]]:
+    """Rows of the table of stability, a score each, this model first."""
+    rows = [r for r in results.get("stability", ()) if r["k"] == "1pc" and r["score"] != "constant"]
+    cells = {(r["score"], r["step"]): r for r in rows if not r["score"].startswith("without")}
+    out = []
+    for score in dict.fromkeys(score for score, _ in cells):
+        found = [cells.get((score, step)) for step in ("week", "month")]
+        out.append([title_of(score), *((percent(r["kept"], 0), _overlap(r)) if r else DASH for r in found)])
+    return out
+
+
+def _overlap(row: Mapping[str, Any]) -> str:
+    rbo = "" if row["rbo"] is None else f", RBO {number(row['rbo'], 2)}"
+    return f"Jaccard {number(row['jaccard'], 2)}{rbo}"
+
+
 def _sensitivity(results: Results) -> list[Block | None]:
     rows = list(results.get("sensitivity", ()))
     if not rows:
         return []
-    yard = [r for r in rows if not r.get("kind")]
+    yard = [r for r in rows if not r.get("kind") and r.get("auc") is not None]
+    labels = list(dict.fromkeys(r["what"] for r in yard))
+    scores = [s for s in dict.fromkeys(r["score"] for r in yard) if s != "constant"]
+    cells = {(r["what"], r["score"]): r for r in yard}
+    shares = {r["what"]: r.get("base_rate") for r in yard}
     body = [
-        [r["what"], title_of(r["score"]), percent(r.get("base_rate"), 2), number(r.get("auc"))] for r in yard
+        [title_of(s), *(number(cells[label, s]["auc"]) if (label, s) in cells else DASH for label in labels)]
+        for s in scores
     ]
+    head = ["ranked by", *(f"{label} ({percent(shares[label], 1)} of persons)" for label in labels)]
     out: list[Block | None] = [
         heading("Would another yardstick change the answer?"),
-        table("The same scores judged by other labels", ["label", "score", "share", "AUC"], body, words=(0, 1),
-              strong=[i for i, r in enumerate(yard) if r["score"] == "model"]),
+        table("AUC of the same scores when something else is to be foreseen", head, body,
+              strong=[i for i, s in enumerate(scores) if s == "model"]),
     ]  # fmt: skip
     other = [r for r in rows if r.get("kind")]
     what_if = [
@@ -244,7 +250,11 @@ def checks(doc: Mapping[str, Any], results: Results) -> Section:
     leak = results.get("leak") or {}
     suspect = bool(results.get("leak_suspect"))
     said = leak.get("text") or ("AUC above .85 among persons active in the last 365 days" if suspect else "")
-    columns = [[c["column"], number(c["auc"])] for c in leak.get("columns", ())]
+    words = {entry["column"]: entry["text"] for entry in doc["dictionary"]}
+    columns = [
+        [(words.get(c["column"], c["column"]), c["column"]), number(c["auc"])]
+        for c in leak.get("columns", ())
+    ]
     delay = doc["training"]["delay_days"]
     return section(
         "checks",

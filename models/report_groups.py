@@ -106,7 +106,7 @@ def fairness(results: Results) -> dict[str, Any] | None:
                 "recorded: a "
                 "group that reports less looks safer, and more fairly treated, than it is."
             ),
-            *[note(line) for line in statement(rows)],
+            note(" ".join(statement(rows))),
             figures(_forests(rows)),
             text(
                 "Filled: enough outcomes to be assessed "
@@ -114,7 +114,11 @@ def fairness(results: Results) -> dict[str, Any] | None:
                 "not assessed. Shaded: "
                 "the limits of the promotion gates. Arrows: the interval goes on."
             ),
-            *[_theme(rows, caption, names) for caption, names in THEMES],
+            *[
+                folded(f"All groups: {caption[:1].lower()}{caption[1:]}", [_theme(rows, caption, names)])
+                for caption, names in THEMES
+            ],
+            text(_too_few(rows)),
             *_what_if(results),
         ],
     )
@@ -146,10 +150,17 @@ def statement(rows: Rows) -> list[str]:
             "often than "
             f"{most:g} times as for everyone, by more than chance."
         )
-    few = [_name(r) for r in groups if not r.get("assessable")]
-    if few:
-        said.append(f"Not assessable, for the approver to sign: {', '.join(few)}.")
     return said
+
+
+def _too_few(rows: Rows) -> str:
+    """The groups that cannot be assessed, by grouping."""
+    few: dict[str, list[str]] = {}
+    for r in rows:
+        if r["grouping"] != "everyone" and not r.get("assessable"):
+            few.setdefault(title_of(r["grouping"]).lower(), []).append(str(r["group"]))
+    named = "; ".join(f"{title}: {', '.join(groups)}" for title, groups in few.items())
+    return f"Not assessable, for the approver to sign: {named}." if named else ""
 
 
 def _name(row: Mapping[str, Any]) -> str:
@@ -165,11 +176,15 @@ def _forests(rows: Rows) -> list[tuple[str, str, str]]:
     limits = settings.load("gates")["groups"]
     band = tuple(float(v) for v in limits["observed_over_expected"])
     bands = {"fnr_ratio": (0.0, float(limits["fnr_ratio_at_most"]))}
+    groups = [
+        r
+        for r in rows
+        if r["grouping"] != "everyone" and any(r.get(name) is not None for name, _, _ in FORESTS)
+    ]
     out = []
     for name, label, caption in FORESTS:
-        shown = [r for r in rows if r["grouping"] != "everyone" and r.get(name) is not None and r[name] > 0]
-        if shown:
-            plot = plots_groups.forest(shown, name, label, bands.get(name, (band[0], band[1])))
+        if any(r.get(name) for r in groups):
+            plot = plots_groups.forest(groups, name, label, bands.get(name, (band[0], band[1])))
             alt = f"Ratio of each group with its interval: {label}; the figures are in the tables below"
             out.append((plots.svg(plot), alt, f"{caption}."))
     return out

@@ -33,6 +33,8 @@ Doc = Mapping[str, Any]
 PANELS = 12
 """Curves drawn, those that move the score most; the others are in the table."""
 BARS = 15
+LEAST = 0.5
+"""In 100: chances below this share one line of the card's table."""
 
 
 def learnt(doc: Doc, load: Load | None) -> dict[str, Any] | None:
@@ -93,8 +95,8 @@ def chance(head: Mapping[str, Any], points: float) -> float:
 def card_of(doc: Doc) -> tuple[list[tuple[str, int]], list[tuple[str, float]]]:
     """Lines of the card (words, points; heaviest first) and the look-up table (total in words, probability).
 
-    Every total that can be reached has its own line; runs of more than ``16`` lines are thinned at both ends, where the
-    first and last line stand for "or fewer" and "or more" and give the probability of the total nearest the middle.
+    Every total that can be reached has its own line, but that the totals of less than :data:`LEAST` in 100 share the
+    first one, "or fewer", which gives the highest chance among them.
     """
     head, words = doc["heads"]["serious"], texts(doc)
     items = sorted(head["items"], key=lambda i: (-int(i["points"]), str(i["column"])))
@@ -103,18 +105,11 @@ def card_of(doc: Doc) -> tuple[list[tuple[str, int]], list[tuple[str, float]]]:
     for _, points in lines:
         reach |= {total + points for total in reach}
     totals = sorted(reach)
-    low, high = 0, len(totals) - 1
-    while high - low > 15 and chance(head, totals[low + 1]) < 0.005:
-        low += 1
-    while high - low > 15:
-        high -= 1
-    shown = totals[low : high + 1]
-    labels = [f"{t}" for t in shown]
-    if low > 0:
-        labels[0] = f"{shown[0]} or fewer"
-    if high < len(totals) - 1:
-        labels[-1] = f"{shown[-1]} or more"
-    return lines, [(label, chance(head, t)) for label, t in zip(labels, shown, strict=True)]
+    first = max((k for k, t in enumerate(totals) if 100 * chance(head, t) < LEAST), default=0)
+    labels = [f"{t}" for t in totals[first:]]
+    if first > 0:
+        labels[0] += " or fewer"
+    return lines, [(label, chance(head, t)) for label, t in zip(labels, totals[first:], strict=True)]
 
 
 def fact(item: Mapping[str, Any], words: Mapping[str, str], doc: Doc) -> str:

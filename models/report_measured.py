@@ -15,6 +15,7 @@ from models.report_parts import (
     Block,
     date,
     figure,
+    folded,
     heading,
     interval,
     listed,
@@ -145,9 +146,14 @@ def _calibration(results: Results) -> list[Block | None]:
     plot = figure(
         plots.svg(plots.calibration(reliability)),
         "Said against recorded share of serious harm in ten groups; the figures are in the table below",
-        "Said against recorded. On the dashed line the figures come true; bars are 95 % intervals.",
+        "Said against recorded, ten groups of equal size. On the dashed line the figures come true; bars are 95 % "
+        "intervals. Both axes are stretched at the low end, where most people are.",
     )
-    return [table(caption, head, rows), plot if reliability else None, by_tenth]
+    return [
+        table(caption, head, rows),
+        plot if reliability else None,
+        folded("The ten groups in figures", [by_tenth]),
+    ]
 
 
 def _harm(doc: Mapping[str, Any], results: Results) -> Block | None:
@@ -178,35 +184,28 @@ def _harm(doc: Mapping[str, Any], results: Results) -> Block | None:
 
 def _lead(results: Results) -> list[Block | None]:
     rows = [
-        r
-        for r in results.get("lead_time", ())
-        if r["k"] in ("100", "1pc") and not r["score"].startswith("without")
+        r for r in results.get("lead_time", ()) if r["k"] == "1pc" and r["cases"] and r["score"] != "constant"
     ]
+    rows = [r for r in rows if not r["score"].startswith("without")]
     if not rows:
         return []
     body = [
         [
             title_of(r["score"]),
-            PLACE_WORDS[r["k"]],
             number(r["cases"], 0),
             (whole(r["median_days"]), interval(r["lower_days"], r["upper_days"], 0)),
             percent(r["within_7"]),
             percent(r["within_30"]),
         ]
         for r in rows
-        if r["cases"]
     ]
-    head = [
-        "list made by",
-        "length",
-        "did serious harm",
-        "days until it, median",
-        "within 7 days",
-        "within 30 days",
-    ]
-    strong = [i for i, r in enumerate([r for r in rows if r["cases"]]) if r["score"] == "model"]
-    caption = "How much warning a list gives: days from the list to the first serious harm of those on it who did any"
-    return [heading("How much warning?"), table(caption, head, body, words=(0, 1), strong=strong)]
+    head = ["list made by", "did serious harm", "days until it", "within 7 days", "within 30 days"]
+    strong = [i for i, r in enumerate(rows) if r["score"] == "model"]
+    caption = (
+        "Days from a list of 1 % of the cohort to the first serious harm of those on it who did any: median, and the "
+        "middle half. Harm within days of a list leaves little time to act."
+    )
+    return [heading("How much warning?"), table(caption, head, body, strong=strong)]
 
 
 def _personal(results: Results) -> list[Block | None]:

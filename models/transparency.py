@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from models import fairness_words, families, moves, settings
+from models import fairness, fairness_words, families, settings
 from models.compare import sensitive_columns
 from models.groups import groupings
 from models.report_groups import statement, title_of
@@ -156,19 +156,13 @@ def plain(score: str) -> str:
 
 def _otherwise(results: Results) -> dict[str, str]:
     out: dict[str, str] = {}
-    less = [r for r in results.get("fairness_sensitivity", ()) if r["what"] == moves.LESS and r.get("places")]
-    if less:
-        worst = max(less, key=lambda r: (r["places"] - r["places_then"]) / r["places"])
-        lost = worst["places"] - worst["places_then"]
-        out["under_reporting"] = (
-            "Were a fifth of one group's domestic events never reported, it would hold fewer places on the "
-            "newest list: most "
-            f"of all {title_of(worst['grouping']).lower()}: {worst['group']}, {number(worst['places'], 0)} "
-            "places today and "
-            f"{number(worst['places_then'], 1)} then ({number(lost, 1)} lost). Read backwards, a group that "
-            "reports a fifth "
-            "less than others today is short of places by about that much."
-        )
+    moved = (
+        sentences(results).get("If the records were otherwise")
+        if results.get("fairness_sensitivity")
+        else None
+    )
+    if moved:
+        out["under_reporting"] = " ".join(moved)
     dual = [r for r in results.get("dual_role", ()) if r.get("group") == "everyone"]
     if dual:
         last = dual[-1]
@@ -261,15 +255,24 @@ def atrs_blocks(record: Mapping[str, Any]) -> list[Block]:
 def checklist_blocks(found: Mapping[str, Any]) -> list[Block]:
     """A checklist for the page."""
     first = [text(found["duty"])] if found["duty"] else []
-    return [*first, *blocks_of(found["fields"]), text(f"Source: {found['source']}.")]
+    return [*first, *blocks_of(found["fields"]), text(f"Source: {found['source'].rstrip('.')}.")]
+
+
+def sentences(results: Results) -> dict[str, list[str]]:
+    """What was measured, group by group, in the sentences of ``models.fairness_words``: heading -> sentences."""
+    ends = [f"{name}{end}" for name in fairness.FIGURES for end in ("", "_low", "_high")]
+    rows = [
+        {**dict.fromkeys(ends), **row} for row in results["fairness"]
+    ]  # an older run lacks what came later
+    return fairness_words.statement({**results, "fairness": rows})
 
 
 def statement_blocks(results: Results | None) -> list[Block]:
-    """What was measured, group by group, in the sentences of ``models.fairness_words``."""
+    """:func:`sentences` for the page."""
     if not results or not results.get("fairness"):
         return []
     out: list[Block] = []
-    for title, said in fairness_words.statement(results).items():
+    for title, said in sentences(results).items():
         if said:
             out += [heading(title), bullets(said)]
     return out
