@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from api.cli import run_command
+from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home
@@ -384,6 +385,10 @@ def test_a_damaged_pointer_is_one_clear_error_and_lists_stay(
     with pytest.raises(InputError, match=r"champion\.json cannot be read"):
         publish(Home(place), parse_as_of("2025-06-02"))
     assert len(lists(Home(place))) == 1
+    health = Desk(Home(place)).health()  # who reads a list is told, and reads it all the same
+    assert health["model_version"] is None
+    assert "champion.json cannot be read" in health["model_notes"][0]
+    assert health["list_id"] is not None
 
 
 def test_a_second_attempt_does_not_fit_again_but_a_new_champion_is_compared_anew(
