@@ -76,7 +76,10 @@ class Scorecard(Family):
             raise ValueError("both classes are needed")
         values = {c: _values(X, c) for c in shapes}
         base = _steps(values, shapes)
-        facts = candidates(values, shapes, self.directions or {}, config)
+        directions = self.directions or {}
+        if config["declared_only"] and any(directions.values()):
+            shapes = {c: s for c, s in shapes.items() if s == "period" or directions.get(c, 0)}
+        facts = candidates(values, shapes, directions, config)
         with threadpool_limits(limits=1):  # many small sums: threads would only wait for each other
             chosen = _choose(facts, values, base, y, w, config)
             self.head_ = _points(chosen, values, base, y, w, int(config["max_points"]))

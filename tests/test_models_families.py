@@ -181,6 +181,16 @@ def test_a_period_is_in_every_fit_but_is_no_line_of_the_card() -> None:
         assert abs(model.predict_proba(frame)[here, 1].mean() - y[here].mean()) < 1e-4
 
 
+def test_no_line_rests_on_a_fact_whose_direction_nobody_declared() -> None:
+    frame, y, _ = people(1500)
+    y = np.where(frame["ratio"].fill_null(-9.0).to_numpy() > 0.8, 1.0, y)  # the strongest fact there is
+    declared, free = (
+        families.make("scorecard", SHAPES, d, 1).fit(frame, y).head() for d in (DIRECTIONS, None)
+    )
+    assert {i["column"] for i in declared["items"]} <= set(DIRECTIONS)
+    assert "ratio" in {i["column"] for i in free["items"]}
+
+
 def test_fewer_lines_when_asked_for_and_a_wrong_setting_is_named() -> None:
     frame, y, _ = people(1200)
     small = families.make("scorecard", SHAPES, DIRECTIONS, 1, {"max_items": 4, "max_points": 3}).fit(frame, y)
