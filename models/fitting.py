@@ -167,7 +167,7 @@ def _outcome(frame: pl.DataFrame, target: Target) -> Array:
 
 
 def _fit_head(target: Target, made: Family, work: _Rows, out: Fitted) -> tuple[dict[str, Any], Array]:
-    """The head's entry, and held-out recalibrated log-odds for the rows."""
+    """The head's entry, and held-out log-odds for the rows, calibrated at the level of all their dates."""
     mask, y = _mask(work.rows, target), _outcome(work.rows, target)
     persons = work.rows[work.key]
     cases = persons.filter(pl.Series(mask & (y > 0))).n_unique()
@@ -188,16 +188,30 @@ def _fit_head(target: Target, made: Family, work: _Rows, out: Fitted) -> tuple[d
     mask_new, y_new = _mask(work.newest, target), _outcome(work.newest, target)
     calibration = recalibration(z_new[mask_new], y_new[mask_new], z_in, y[mask], work.weight[mask])
     a, b = calibration["intercept"], calibration["slope"]
-    tail = fit_tail(a + b * z_in, y[mask], work.weight[mask])
+    # The rows are of all dates, whose level of recording need not be the newest one's. What they teach about the far
+    # end and about harm is learnt at their own level, and carried over.
+    a_all, b_all = _own_level(z_in, y[mask], work.weight[mask], a, b)
+    tail_all = fit_tail(a_all + b_all * z_in, y[mask], work.weight[mask])
+    tail = None
+    if tail_all is not None:
+        tail = {**tail_all, "from": a + b * (tail_all["from"] - a_all) / b_all}
     head = {**scaled(final.head(), a, b), **facts, "calibration": calibration, "tail": tail, "fallback": None}
     if (penalty := getattr(final, "penalty_", None)) is not None:
         head["penalty"] = penalty
     z = np.full(len(y), np.nan)
-    z[mask] = held_back(a + b * z_in, tail)
+    z[mask] = held_back(a_all + b_all * z_in, tail_all)
     if not mask.all():  # a row that does not count still needs a prediction: of a fit it took no part in
         rest = work.rows.filter(~keep)
-        z[~mask] = held_back(a + b * final.decision_function(rest), tail)
+        z[~mask] = held_back(a_all + b_all * final.decision_function(rest), tail_all)
     return head, z
+
+
+def _own_level(z: Array, y: Array, weight: Array, a: float, b: float) -> tuple[float, float]:
+    """Intercept and slope that calibrate held-out log-odds over all dates together; ``a``, ``b`` where the rows cannot
+    carry a slope."""
+    low, high = (float(v) for v in settings.load("logistic")["calibration"]["slope_limits"])
+    found = metrics.fit_slope(z, y, weight)
+    return found if low <= found[1] <= high else (a, b)
 
 
 def _constant_head(
