@@ -19,7 +19,7 @@ from features.home import Home, Load
 from models import report_decision, store, transparency
 from models.report_beside import baselines, checks, stability
 from models.report_groups import drift, fairness
-from models.report_learnt import learnt
+from models.report_learnt import learnt, texts
 from models.report_measured import accuracy, in_short
 from models.report_parts import section
 from models.report_pdf import pdf_of
@@ -93,7 +93,7 @@ def content(
         *((accuracy(doc, results), baselines(results)) if results else ()),
         learnt(doc, load),
         *((fairness(results), stability(results), checks(doc, results)) if results else ()),
-        drift(_drift(home_path, version)),
+        drift(_drift(home_path, version), texts(doc)),
         report_decision.decision(home_path, version),
         report_decision.cannot(),
         section("card", "Model card", transparency.model_card(doc, results, known)),

@@ -168,6 +168,7 @@ def stability(results: Results) -> Section:
         "the first hundred places, for scores with hardly a tie)",
         ["list made by", "kept a week later", "kept a month later"],
         _steady(results),
+        strong=(0,),
     )
     explained = [r for r in results.get("explained_by", ()) if r["k"] == "1pc"]
     by_family = table(

@@ -262,15 +262,15 @@ def _spans(rows: Rows) -> dict[int, str]:
 # --- drift -----------------------------------------------------------------------------------------------------
 
 
-def drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """What ``doorstep drift`` last found about this model; None where it was never asked."""
+def drift(found: Mapping[str, Any] | None, words: Mapping[str, str]) -> dict[str, Any] | None:
+    """What ``doorstep drift`` last found about this model; None where it was never asked. ``words``: column -> text."""
     if not found:
         return None
     config = settings.load("drift")
     calls = list(found.get("calls", ()))
     rows = [
         [date(c["known_at"]), str(c["topic"]), f"reviewed by {c['reviewed']}" if c["reviewed"] else str(c["call"]),
-         c["text"] + (f" Refer to the {c['refer']}." if c.get("refer") else "")]
+         c["text"] + (f". Refer to the {c['refer']}." if c.get("refer") else "")]
         for c in calls
     ]  # fmt: skip
     said = MEANS[found["call"]]
@@ -302,19 +302,19 @@ def drift(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
             first,
             table("What is called for", ["known", "what", "call", "why"], rows, words=(0, 1, 2, 3)),
             figures(shown),
-            _moved(found),
+            _moved(found, words),
             bullets(found["notes"]) if found.get("notes") else None,
         ],
     )
 
 
-def _moved(found: Mapping[str, Any]) -> Block | None:
+def _moved(found: Mapping[str, Any], words: Mapping[str, str]) -> Block | None:
     rows = list(found.get("features", ()))
     newest = [r for r in rows if r["month"] == rows[-1]["month"]]
     newest.sort(key=lambda r: -(r["psi"] or 0.0))
     body = [
         [
-            r["column"],
+            (words.get(r["column"], r["column"]), r["column"]),
             number(r["psi"], 3),
             percent(r["weight"], 1),
             percent(r["missing_was"]),

@@ -21,6 +21,7 @@ from models.report_parts import (
     figures,
     folded,
     in_100,
+    number,
     section,
     signed,
     table,
@@ -41,16 +42,28 @@ def learnt(doc: Doc, load: Load | None) -> dict[str, Any] | None:
     """The section ``interpretability``."""
     head = doc["heads"]["serious"]
     shown = {"linear": linear, "points": card, "tables": curves, "trees": trees}[head["kind"]]
+    frame, why = cohort_of(doc, load)
     return section(
         "interpretability",
         "What the model adds up",
-        [
-            *shown(doc),
-            text(shap_check(doc, load)),
-            _dictionary(doc),
-            _left_out(doc),
-        ],
+        [*shown(doc, frame), text(shap_check(doc, frame, why)), _dictionary(doc), _left_out(doc)],
     )
+
+
+def cohort_of(doc: Doc, load: Load | None) -> tuple[pl.DataFrame | None, str]:
+    """Histories of everyone in scope at the newest training date, or None and why they cannot be had."""
+    if not part(doc["heads"]["serious"]).additive:
+        return None, ""
+    if load is None:
+        return None, "the load the model was trained on is not here"
+    try:
+        own.check(doc, load.records().declared)
+    except InputError as problem:
+        return None, problem.what
+    t = datetime.fromisoformat(doc["training"]["dates"][-1])
+    source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.records().state)
+    frame = source.features_at(t).filter(pl.col("in_scope"))
+    return (frame, "") if frame.height else (None, "nobody was in scope at the newest training date")
 
 
 def texts(doc: Doc) -> dict[str, str]:
@@ -61,7 +74,7 @@ def texts(doc: Doc) -> dict[str, str]:
 # --- the card -------------------------------------------------------------------------------------------------
 
 
-def card(doc: Doc) -> Iterator[Block | None]:
+def card(doc: Doc, _: pl.DataFrame | None = None) -> Iterator[Block | None]:
     """A points head as a card that can be added up on paper, and a worked example."""
     head = doc["heads"]["serious"]
     lines, totals = card_of(doc)
@@ -135,46 +148,58 @@ def _plain(value: float) -> str:
 # --- curves ---------------------------------------------------------------------------------------------------
 
 
-def curves(doc: Doc) -> Iterator[Block | None]:
+def curves(doc: Doc, frame: pl.DataFrame | None = None) -> Iterator[Block | None]:
     """The curves of an explainable boosting machine: those that move the score most drawn, all in a table."""
     head, words = doc["heads"]["serious"], texts(doc)
-    units = {e["column"]: e["unit"] for e in doc["dictionary"]}
-    tables = sorted(head["tables"], key=lambda t: (-plots_shapes.reach(t), t["columns"]))
-    single = [t for t in tables if len(t["columns"]) == 1 and t["cuts"][0]]
-    drawn = single[:PANELS]
+    entries = {e["column"]: e for e in doc["dictionary"]}
+    spread = spread_of(doc, frame)
+    far = {id(t): spread.get(" ".join(t["columns"]), plots_shapes.reach(t)) for t in head["tables"]}
+    tables = sorted(head["tables"], key=lambda t: (-far[id(t)], t["columns"]))
+    drawn = [t for t in tables if len(t["columns"]) == 1 and t["cuts"][0]][:PANELS]
+    most = "that tell people apart most" if spread else "that reach furthest"
     yield text(
         f"{len(tables)} curves, one for each column. A person's score is the sum of what each curve adds at "
         "their value; "
-        f"0 adds nothing. Drawn are the {len(drawn)} that can move a score most, all on one scale (log-odds: "
-        "+0.69 doubles the odds, -0.69 halves them). A diamond marks what is added when nothing is recorded."
+        f"0 adds nothing. Drawn are the {len(drawn)} {most}, all on one scale (log-odds: +0.69 doubles the "
+        "odds, -0.69 "
+        "halves them). A diamond marks what is added when nothing is recorded. Long axes are stretched at "
+        "the low end."
     )
     limits = plots_shapes.limits_of(drawn)
     panels = []
     for t in drawn:
         column = t["columns"][0]
-        alt = f"{words.get(column, column)}: adds from {min(t['scores']):+.2f} to {max(t['scores']):+.2f}"
-        panels.append(
-            (
-                plots.svg(
-                    plots_shapes.shape(t, _short(words.get(column, column)), units.get(column, ""), limits)
-                ),
-                alt,
-                "",
-            )
-        )
+        said = words.get(column, column)
+        alt = f"{said}: adds from {min(t['scores']):+.2f} to {max(t['scores']):+.2f}"
+        plot = plots_shapes.shape(t, _short(said), entries.get(column, {}), limits)
+        panels.append((plots.svg(plot), alt, ""))
     yield figures(panels, columns=3)
     rows = [
         [
             " and ".join(words.get(c, c) for c in t["columns"]),
+            number(spread.get(" ".join(t["columns"])), 3),
             signed(_end(t, min), 2),
             signed(_end(t, max), 2),
         ]
         for t in tables
     ]
+    caption = "What each column adds to the log-odds: standard deviation between people, least, most"
     yield folded(
-        f"All {len(tables)} curves by how far they reach",
-        [table("Least and most that a column adds to the log-odds", ["column", "least", "most"], rows)],
+        f"All {len(tables)} curves", [table(caption, ["column", "between people", "least", "most"], rows)]
     )
+
+
+def spread_of(doc: Doc, frame: pl.DataFrame | None) -> dict[str, float]:
+    """Standard deviation, over the persons of ``frame``, of what each single column adds; empty without a frame."""
+    if frame is None:
+        return {}
+    found = (
+        Scorer(doc)
+        .contributions(frame, before_tail=True)
+        .group_by("column")
+        .agg(pl.col("contribution").std())
+    )
+    return {str(c): float(v or 0.0) for c, v in found.iter_rows()}
 
 
 def _end(t: Mapping[str, Any], which: Any) -> float:
@@ -192,7 +217,7 @@ def _short(words: str, width: int = 34) -> str:
 # --- coefficients ---------------------------------------------------------------------------------------------
 
 
-def linear(doc: Doc) -> Iterator[Block | None]:
+def linear(doc: Doc, _: pl.DataFrame | None = None) -> Iterator[Block | None]:
     """Coefficients of a linear head, those whose data disagree with the declared direction marked."""
     training = doc["training"]
     rows = coefficients(doc)
@@ -246,7 +271,7 @@ def coefficients(doc: Doc) -> list[dict[str, Any]]:
 # --- trees ----------------------------------------------------------------------------------------------------
 
 
-def trees(doc: Doc) -> Iterator[Block | None]:
+def trees(doc: Doc, _: pl.DataFrame | None = None) -> Iterator[Block | None]:
     """The challenger: what it asks about most often; it shows what simplicity costs and is never put in use."""
     head, words = doc["heads"]["serious"], texts(doc)
     asked = [i for tree in head["trees"] for i in tree["feature"] if i >= 0]
@@ -290,28 +315,25 @@ def _left_out(doc: Doc) -> Block | None:
     return folded(f"{len(rows)} features or columns are not in the model", [said]) if rows else None
 
 
-def shap_check(doc: Doc, load: Load | None, rows: int = 500) -> str:
-    """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference."""
+def shap_check(doc: Doc, frame: pl.DataFrame | None, why: str, rows: int = 500) -> str:
+    """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference.
+
+    ``frame``: of :func:`cohort_of`, with ``why`` there is none.
+    """
     kind = doc["heads"]["serious"]["kind"]
-    if not part(doc["heads"]["serious"]).additive:
+    if kind == "trees":
         return "Contributions of single columns are not shown: those of trees would be approximations."
     if kind != "linear":
         return "A person's reasons are read from the same numbers: they add up to the score, nothing is estimated."
-    if load is None:
-        return "The load the model was trained on is not here: contributions were not compared with shap."
-    try:
-        own.check(doc, load.records().declared)
-    except InputError as problem:
-        return f"Contributions were not compared with shap: {problem.what}"
-    t = datetime.fromisoformat(doc["training"]["dates"][-1])
-    source = Source(load.records(), Path(load.path).parent.parent / "cache" / load.records().state)
-    frame = source.features_at(t).filter(pl.col("in_scope")).head(rows)
-    if not frame.height:
-        return "Nobody was in scope at the newest training date: contributions were not compared with shap."
-    gap = shap_gap(doc, frame)
+    if frame is None:
+        return f"Contributions were not compared with shap: {why.rstrip('.')}."
+    gap = shap_gap(doc, frame.head(rows))
+    said = f"{gap:.1e}" if gap >= 1e-12 else "below 1e-12"
     return (
-        f"Check by shap's LinearExplainer on {frame.height} persons at {t:%Y-%m-%d}: largest difference between its "
-        f"values and our contributions {gap:.1e} (log-odds, before the far end is held back)."
+        f"Check by shap's LinearExplainer on {min(rows, frame.height)} persons at "
+        f"{doc['training']['dates'][-1][:10]}: "
+        f"largest difference between its values and our contributions {said} (log-odds, before the far end "
+        "is held back)."
     )
 
 
