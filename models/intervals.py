@@ -111,6 +111,9 @@ def packed(heads: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _bare(head: Mapping[str, Any]) -> dict[str, Any]:
-    """What scores in a head, and nothing else."""
+    """What scores in a head and nothing else; the numbers of tables to a millionth, so that eight fit in a file."""
     kept = ("kind", "intercept", "terms", "per_point", "items", "tables", "columns", "trees", "fixed")
-    return {name: head[name] for name in kept if name in head}
+    out = {name: head[name] for name in kept if name in head}
+    if "tables" in out:
+        out["tables"] = [{**t, "scores": np.round(np.array(t["scores"]), 6).tolist()} for t in out["tables"]]
+    return out
