@@ -33,6 +33,7 @@ class Boosted(Family):
         sample_weight: Array | None = None,
         groups: pl.Series | None = None,
     ) -> Self:
+        """Choose the number of trees on one fold of persons, then grow so many on all; ``y`` has both classes."""
         from models.dataset import person_folds
 
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)

@@ -38,6 +38,7 @@ class Ebm(Family):
         sample_weight: Array | None = None,
         groups: pl.Series | None = None,
     ) -> Self:
+        """Screen the columns, then one bag a fold of persons (of rows, without ``groups``); ``y`` has both classes."""
         from models.dataset import person_folds
 
         weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
@@ -105,7 +106,7 @@ class Ebm(Family):
         }
 
     def _screened(self, X: pl.DataFrame, y: Array, weight: Array) -> list[str]:
-        """The columns that alone tell most, in the order of ``shapes``; a period is always among them."""
+        """The columns that alone tell most, in the order of ``shapes``; a period is the first to be taken."""
         shapes, most = self.shapes or {}, int(self.config["columns"])
         told = {c: _told(_matrix(X, [c])[:, 0], y, weight, int(self.config["screen_bins"])) for c in shapes}
         ranked = sorted(told, key=lambda c: (shapes[c] != "period", -told[c], c))[:most]

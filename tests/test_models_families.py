@@ -200,6 +200,16 @@ def test_fewer_lines_when_asked_for_and_a_wrong_setting_is_named() -> None:
         families.make("scorecard", SHAPES, None, 1, {"max_item": 4})
 
 
+def test_an_ebm_keeps_the_columns_that_tell_most_and_always_the_period() -> None:
+    frame, y, _ = people(1500)
+    frame = frame.with_columns(pl.Series("(period)", [float(i % 3) for i in range(1500)]))
+    shapes = {"(period)": "period", **SHAPES}
+    model = families.make("ebm", shapes, None, 1, {"columns": 3}).fit(frame, y)
+    assert len(model.columns_) == 3  # type: ignore[attr-defined]
+    assert "(period)" in model.columns_  # type: ignore[attr-defined]
+    assert "constant" not in model.columns_  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("name", families.NAMES)
 def test_nothing_to_tell_apart_gives_everyone_the_base_rate(name: str) -> None:
     y = np.array([1.0] * 20 + [0.0] * 180)
