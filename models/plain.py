@@ -87,7 +87,7 @@ def score(model: Json, row: Json) -> dict[str, float]:
         days = math.exp(bend["intercept"] + bend["slope"] * min(z, knot) + bend["above"] * max(z - knot, 0))
     when, left = model.get("when") or {"periods": []}, [1.0]
     for k in range(len(when["periods"])):
-        left.append(left[-1] * (1 - sigmoid(log_odds(when["head"], row, k))))
+        left.append(left[-1] * (1 - sigmoid(log_odds(when["head"], row, k) + when["offsets"][k])))
     by = zip(when["periods"][:-1], left[1:-1], strict=True)
     within = {f"p_serious_{d}": p * (1 - x) / max(1 - left[-1], 1e-300) for d, x in by}
     return {"p_serious": p, "p_any": p + (1 - p) * q, "expected_harm": days, **within}

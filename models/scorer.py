@@ -66,15 +66,17 @@ def at_period(column: str, period: int) -> str:
 
 
 def period_heads(when: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The hazard's head once for each period: what interacts with a period is read there and nowhere else."""
-    out = []
+    """The hazard's head once for each period: what interacts with a period is read there and nowhere else, and the
+    period's own offset (``offsets``, log-odds) is in the intercept."""
+    out, offsets = [], when["offsets"]
     for k in range(len(when["periods"])):
         own = {
             at_period(c, j): ({"column": c} if j == k else None)
             for c in when["interacts"]
             for j in range(len(when["periods"]) - 1)
         }
-        out.append({**when["head"], "fixed": {PERIOD: float(k), **own}})
+        level = float(when["head"]["intercept"]) + float(offsets[k])
+        out.append({**when["head"], "intercept": level, "fixed": {PERIOD: float(k), **own}})
     return out
 
 

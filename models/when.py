@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from models import families, settings
+from models import families, metrics, settings
 from models.scorer import PERIOD, at_period
 
 Array = npt.NDArray[np.float64]
@@ -55,12 +55,28 @@ def fit_when(
         notes.append(
             f"when: only {int(y.sum())} cases of serious harm; the same spread over the periods for everyone"
         )
-        return {**out, "interacts": [], "head": _by_period(cases, y, weight, len(periods))}
+        head = _by_period(cases, y, weight, len(periods))
+        return {**out, "interacts": [], "head": head, "offsets": [0.0] * len(periods)}
     first = {name: shapes[c] for name, (c, _) in apart.items()}
     model = families.make(
         family, {PERIOD: "period", **first, **{c: shapes[c] for c in chosen}}, None, seed, fixed_settings
     )
-    return {**out, "head": model.fit(cases, y, weight, cases[key]).head()}
+    model.fit(cases, y, weight, cases[key])
+    z, period = model.decision_function(cases), cases[PERIOD].to_numpy()
+    return {**out, "head": model.head(), "offsets": offsets(z, y, weight, period, len(periods))}
+
+
+def offsets(z: Array, y: Array, weight: Array, period: Array, count: int) -> list[float]:
+    """What is added to the log-odds of each period so that as many cases are expected in it as there were: a penalty
+    pulls the periods towards each other, and one number a period is more than a sample this large can overfit."""
+    out = []
+    for k in range(count):
+        here = period == k
+        shift, _ = metrics.fit_slope(z[here], y[here], weight[here], slope=1.0)
+        out.append(
+            shift if np.isfinite(shift) else 0.0
+        )  # no case at all in the period: as the learner has it
+    return out
 
 
 def person_periods(rows: pl.DataFrame, periods: Sequence[int], seed: int) -> pl.DataFrame:

@@ -350,7 +350,7 @@ def model_document() -> dict[str, Any]:
         "training": {"until": "2025-03-01T06:00:00Z", "dates": ["2024-01-01T06:00:00Z"]},
         "heads": {"serious": head(-4.5), "other": head(-1.0)},
         "harm_parts": {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0},
-        "when": {"periods": [30, 90, 180, 365], "interacts": [], "head": period},
+        "when": {"periods": [30, 90, 180, 365], "interacts": [], "offsets": [0.0] * 4, "head": period},
     }  # fmt: skip
 
 

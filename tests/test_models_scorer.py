@@ -58,6 +58,7 @@ def model(frame: pl.DataFrame) -> dict:
     when = {
         "periods": [90, 365],
         "interacts": ["n_90d"],
+        "offsets": [0.2, -0.1],
         "head": linear(-2.0, [*terms, hazard, again], [0.1] * (len(terms) + 2)),
     }
     harm = {"other_days": 4.0, "serious_days": 180.0, "scale": 1.1}

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from models.scorer import FORMAT, Scorer
-from models.when import fit_when, person_periods
+from models.when import fit_when, offsets, person_periods
 
 PERIODS = [30, 90, 180, 365]
 CONSTANT = {"kind": "linear", "intercept": -3.0, "terms": []}
@@ -78,6 +78,16 @@ def test_the_hazard_says_soon_where_it_was_soon() -> None:
     assert (out["p_serious_180"] <= out["p_serious"] + 1e-12).all()
 
 
+def test_as_many_cases_are_expected_in_a_period_as_there_were() -> None:
+    rng = np.random.default_rng(4)
+    n, period = 40_000, np.repeat([0.0, 1.0], 20_000)
+    z = rng.normal(-2, 0.7, n)
+    y = (rng.random(n) < 1 / (1 + np.exp(-(z + np.where(period == 0, 0.8, -0.4))))).astype(float)
+    found = offsets(z, y, np.ones(n), period, 3)
+    assert found[:2] == pytest.approx([0.8, -0.4], abs=0.06)
+    assert found[2] == 0.0  # nothing began there
+
+
 def test_few_cases_give_everyone_the_shares_of_all() -> None:
     notes: list[str] = []
     frame = rows(300).with_columns(serious=pl.col("serious") & (pl.int_range(pl.len()) < 60))
@@ -87,6 +97,7 @@ def test_few_cases_give_everyone_the_shares_of_all() -> None:
     )  # fmt: skip
     assert "the same spread" in notes[0]
     assert when["head"]["kind"] == "tables"
+    assert when["offsets"] == [0.0] * 4
     doc = {
         "format": FORMAT, "heads": {"serious": CONSTANT, "other": CONSTANT}, "when": when,
         "harm_parts": {"scale": 1.0, "serious_days": 1.0, "other_days": 1.0},
