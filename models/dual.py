@@ -22,6 +22,14 @@ RolesOf = Callable[[datetime], pl.DataFrame]
 _FACTS = ("pair_events_ever", "reverse_events_ever")
 _ALONE = ("pair_counter_allegations_ever", "pair_followed")
 
+_NOTHING = {
+    "suspect_id": pl.String,
+    "victim_id": pl.String,
+    "why": pl.String,
+    "events": pl.Int64,
+    "reverse": pl.Int64,
+}
+
 
 def dual_pairs(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
     """Pairs in which each is recorded as a suspect against the other, as known at T; ``persons``: only pairs in which
@@ -40,6 +48,8 @@ def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.D
     rule = settings.load("fairness")["dual_role"]
     lost = left_out(records, "dyad")
     alone = bool(rule["counter_alone"]) and not lost.keys() & {"pair_counter_allegations", "pair_followed"}
+    if lost.keys() & {name.rsplit("_", 1)[0] for name in _FACTS}:  # nobody is named as anybody's victim here
+        return pl.DataFrame(schema=_NOTHING)
     asked = None
     if persons is not None:
         asked = subjects_at(records, "dyad", t).filter(pl.col("suspect_id").is_in(list(persons)))
