@@ -406,7 +406,7 @@ def test_reasons_tell_them_and_cite_their_records(calling_home: Path) -> None:
 
 
 def test_the_report_names_the_file(calling_home: Path, tmp_path: Path) -> None:
-    page = write_report(Home(calling_home), tmp_path / "report.html").read_text(encoding="utf-8")
+    page = write_report(Home(calling_home), tmp_path / "report.html").html.read_text(encoding="utf-8")
     assert "emergency_calls (calls.toml, sha256" in page
     assert "wanted_now" in page
     assert "flagged proactive: no model may take it" in page
