@@ -20,7 +20,7 @@ from models import report_decision, store, transparency
 from models.report_beside import baselines, checks, stability
 from models.report_groups import drift, fairness
 from models.report_learnt import learnt, texts
-from models.report_measured import accuracy, in_short
+from models.report_measured import accuracy, in_short, of_use
 from models.report_parts import section
 from models.report_pdf import pdf_of
 from models.report_run import chosen, temporal_test_of
@@ -83,6 +83,7 @@ def content(
     """The report as plain data: title, marking, what it comes to in short, sections; and the transparency record."""
     home_path, version = Path(home.path), str(doc["version"])
     load = _load(home, doc)
+    results = of_use(doc, results) if results else None
     standing = report_decision.standing(home_path, version)
     known = transparency.facts_of(doc, results, standing)
     record = transparency.atrs(known)

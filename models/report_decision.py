@@ -9,7 +9,7 @@ from typing import Any
 
 from features.home import Load
 from models import approval, promote
-from models.compare import sensitive_columns
+from models.report_measured import reads
 from models.report_parts import Block, bullets, facts, heading, note, section, table, text, warn, whole, write
 
 Doc = Mapping[str, Any]
@@ -44,7 +44,7 @@ def run(doc: Doc, made_at: str, run_id: str | None) -> dict[str, Any] | None:
                                        if isinstance(v, int | float))),
         ("Recalibration", recalibrated),
         ("Health markers", f"used; authorised by {health['by']}: {health['reason']}" if health else "not used"),
-        ("Age", "used; figures without age beside" if sensitive_columns(doc, "age") else "not used"),
+        ("Age", "used; figures without age beside" if reads(doc, "age") else "not used"),
         ("Own features", _own(doc)),
         ("Data load", f"{load['load_id']} ({load['nature']}; sha256 {load['manifest'][:12]}…)" if load else "none"),
         ("Code", str(doc["code"])),

@@ -12,28 +12,33 @@ import polars as pl
 
 from features.errors import InputError
 from features.home import Load
-from models import own, plots, plots_shapes
+from models import explain, own, plots, plots_shapes
 from models.dataset import Source
-from models.parts import part
 from models.report_parts import (
     Block,
+    bullets,
     figure,
     figures,
     folded,
+    heading,
     in_100,
     number,
+    percent,
     section,
     signed,
     table,
     text,
+    warn,
 )
 from models.scorer import Scorer, held_back, sigmoid
-from models.transforms import Term, design
+from models.transforms import Term
 
 Doc = Mapping[str, Any]
 PANELS = 12
 """Curves drawn, those that move the score most; the others are in the table."""
 BARS = 15
+ROWS = 500
+"""Persons over whom contributions are checked and their spread is taken."""
 LEAST = 0.5
 """In 100: chances below this share one line of the card's table."""
 
@@ -46,14 +51,12 @@ def learnt(doc: Doc, load: Load | None) -> dict[str, Any] | None:
     return section(
         "interpretability",
         "What the model adds up",
-        [*shown(doc, frame), text(shap_check(doc, frame, why)), _dictionary(doc), _left_out(doc)],
+        [*shown(doc, frame), *checked(doc, frame, why), _dictionary(doc), _left_out(doc)],
     )
 
 
 def cohort_of(doc: Doc, load: Load | None) -> tuple[pl.DataFrame | None, str]:
     """Histories of everyone in scope at the newest training date, or None and why they cannot be had."""
-    if not part(doc["heads"]["serious"]).additive:
-        return None, ""
     if load is None:
         return None, "the load the model was trained on is not here"
     try:
@@ -190,16 +193,11 @@ def curves(doc: Doc, frame: pl.DataFrame | None = None) -> Iterator[Block | None
 
 
 def spread_of(doc: Doc, frame: pl.DataFrame | None) -> dict[str, float]:
-    """Standard deviation, over the persons of ``frame``, of what each single column adds; empty without a frame."""
+    """Standard deviation, over the persons of ``frame``, of what each single column adds (SHAP values for trees); empty
+    without a frame."""
     if frame is None:
         return {}
-    found = (
-        Scorer(doc)
-        .contributions(frame, before_tail=True)
-        .group_by("column")
-        .agg(pl.col("contribution").std())
-    )
-    return {str(c): float(v or 0.0) for c, v in found.iter_rows()}
+    return {s.name: float(s.std() or 0.0) for s in explain.contributions(doc, frame.head(ROWS))}  # type: ignore[arg-type]
 
 
 def _end(t: Mapping[str, Any], which: Any) -> float:
@@ -271,20 +269,23 @@ def coefficients(doc: Doc) -> list[dict[str, Any]]:
 # --- trees ----------------------------------------------------------------------------------------------------
 
 
-def trees(doc: Doc, _: pl.DataFrame | None = None) -> Iterator[Block | None]:
-    """The challenger: what it asks about most often; it shows what simplicity costs and is never put in use."""
+def trees(doc: Doc, frame: pl.DataFrame | None = None) -> Iterator[Block | None]:
+    """The challenger: what moves it most, by SHAP values where persons are at hand, else by what it asks about most
+    often. It shows what simplicity costs and is never put in use."""
     head, words = doc["heads"]["serious"], texts(doc)
-    asked = [i for tree in head["trees"] for i in tree["feature"] if i >= 0]
-    times = np.bincount(np.array(asked, dtype=np.intp), minlength=len(head["columns"]))
-    order = [i for i in np.argsort(-times, kind="stable") if times[i]]
     yield text(
-        f"{len(head['trees'])} trees whose answers act together: there is no sum of reasons that an officer "
-        "could be told. "
-        "A model of this family stands beside the others to show what simplicity costs; the gates refuse to "
-        "put it in use."
+        f"{len(head['trees'])} trees whose answers act together: there is no sum of reasons that an officer could be "
+        "told. A model of this family stands beside the others to show what simplicity costs; the gates refuse to put "
+        "it in use."
     )
-    rows = [[words.get(head["columns"][i], head["columns"][i]), f"{times[i]:,}"] for i in order[:BARS]]
-    yield table("Questions asked most often", ["column", "times"], rows)
+    asked = [i for tree in head["trees"] for i in tree["feature"] if i >= 0]
+    counts = np.bincount(np.array(asked, dtype=np.intp), minlength=len(head["columns"]))
+    times = dict(zip(head["columns"], counts.tolist(), strict=True))
+    spread = spread_of(doc, frame)
+    order = sorted((c for c in times if times[c]), key=lambda c: (-spread.get(c, 0.0), -times[c], c))[:BARS]
+    rows = [[words.get(c, c), number(spread.get(c), 3), f"{times[c]:,}"] for c in order]
+    caption = "What moves it most: standard deviation of SHAP values between people, and how often it is asked about"
+    yield table(caption, ["column", "between people", "times asked"], rows)
 
 
 # --- for every family -----------------------------------------------------------------------------------------
@@ -315,47 +316,24 @@ def _left_out(doc: Doc) -> Block | None:
     return folded(f"{len(rows)} features or columns are not in the model", [said]) if rows else None
 
 
-def shap_check(doc: Doc, frame: pl.DataFrame | None, why: str, rows: int = 500) -> str:
-    """Compare the contributions shown to officers with shap's LinearExplainer; one sentence with the difference.
+def checked(doc: Doc, frame: pl.DataFrame | None, why: str) -> list[Block | None]:
+    """The sums of reasons held against the score and against shap (``models.explain``), and how steady reasons are.
 
     ``frame``: of :func:`cohort_of`, with ``why`` there is none.
     """
-    kind = doc["heads"]["serious"]["kind"]
-    if kind == "trees":
-        return "Contributions of single columns are not shown: those of trees would be approximations."
-    if kind != "linear":
-        return "A person's reasons are read from the same numbers: they add up to the score, nothing is estimated."
     if frame is None:
-        return f"Contributions were not compared with shap: {why.rstrip('.')}."
-    gap = shap_gap(doc, frame.head(rows))
-    said = f"{gap:.1e}" if gap >= 1e-12 else "below 1e-12"
-    return (
-        f"Check by shap's LinearExplainer on {min(rows, frame.height)} persons at "
-        f"{doc['training']['dates'][-1][:10]}: "
-        f"largest difference between its values and our contributions {said} (log-odds, before the far end "
-        "is held back)."
-    )
+        return [text(f"Contributions were not checked here: {why.rstrip('.')}."), _steady(doc)]
+    found = explain.checks(doc, frame.head(ROWS))
+    said = bullets(check.sentence() for check in found)
+    wrong = any(not check.holds for check in found)
+    loud = warn("The reasons do not add up to the score: do not use this model.") if wrong else None
+    return [heading("Do the reasons add up?"), loud, said, _steady(doc)]
 
 
-def shap_gap(doc: Doc, frame: pl.DataFrame) -> float:
-    """Largest absolute difference, over persons and columns, between shap's linear values (background: the training
-    average) and ``Scorer.contributions``."""
-    import shap
-
-    scorer = Scorer(doc)
-    head = doc["heads"]["serious"]
-    terms = [Term(**{k: v for k, v in t.items() if k != "weight"}) for t in head["terms"]]
-    x = design(frame, terms)
-    background = np.zeros((1, len(terms)))  # terms are centred: zero is the average training row
-    weights = np.array([t["weight"] for t in head["terms"]])
-    explainer = shap.LinearExplainer((weights, float(head["intercept"])), background)
-    values = np.asarray(explainer.shap_values(x)).reshape(x.shape)
-    theirs = {c: np.zeros(frame.height) for c in scorer.columns}
-    for j, term in enumerate(terms):
-        theirs[term.column] = theirs[term.column] + values[:, j]
-    ours = scorer.contributions(frame, before_tail=True)
-    gaps = [0.0]
-    for (column,), piece in ours.partition_by("column", as_dict=True, maintain_order=True).items():
-        if column in theirs:
-            gaps.append(float(np.abs(piece["contribution"].to_numpy() - theirs[str(column)]).max()))
-    return max(gaps)
+def _steady(doc: Doc) -> Block | None:
+    rows = [
+        [r["between"], f"{r['persons']:,}", percent(r["first_same"], 0), percent(r["three_shared"], 0)]
+        for r in doc.get("reason_stability", ())
+    ]
+    caption = "How steady the reasons of those ranked highest are when the model is learnt again"
+    return table(caption, ["between", "persons", "same first reason", "of three reasons, kept"], rows)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models import plots, settings
+from models.compare import sensitive_columns
 from models.plots import title_of
 from models.report_parts import (
     Block,
@@ -28,6 +29,7 @@ from models.report_parts import (
     whole,
     with_interval,
 )
+from models.scorer import Scorer
 
 COHORTS = {
     "all": "everyone in scope",
@@ -38,6 +40,23 @@ COHORTS = {
 PLACE_WORDS = {"25": "25 places", "100": "100 places", "250": "250 places", "1pc": "1 % of the cohort"}
 Results = Mapping[str, Any]
 Section = dict[str, Any] | None
+
+
+def reads(doc: Mapping[str, Any], kind: str) -> bool:
+    """Whether the model reads a column marked ``kind`` (age, health): of those it was offered a fit may take none."""
+    return bool(set(sensitive_columns(doc, kind)) & set(Scorer(doc).columns))
+
+
+def of_use(doc: Mapping[str, Any], results: Results) -> dict[str, Any]:
+    """The results without the rows of "this model without age" (or health) where it reads none: they would say that
+    something was left out."""
+    none = {f"without {kind}" for kind in ("age", "health") if not reads(doc, kind)}
+    return {
+        name: [r for r in rows if not isinstance(r, Mapping) or r.get("score", r.get("rule")) not in none]
+        if isinstance(rows, list)
+        else rows
+        for name, rows in results.items()
+    }
 
 
 def pooled(results: Results, table_name: str, cohort: str = "all") -> list[Mapping[str, Any]]:

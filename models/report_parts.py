@@ -75,6 +75,7 @@ def table(
         "kind": "table",
         "caption": caption,
         "head": [{"text": h, "words": i in left} for i, h in enumerate(head)],
+        "grow": max(left, key=lambda i: sum(len(row[i]["text"]) for row in body), default=0),
         "rows": [
             {"cells": cells, "strong": i in bold, "span": (spans or {}).get(i, "")}
             for i, cells in enumerate(body)

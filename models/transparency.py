@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from models import fairness, fairness_words, families, settings
-from models.compare import sensitive_columns
 from models.groups import groupings
 from models.report_groups import statement, title_of
-from models.report_measured import best_rules, in_short, mine, pooled, pooled_dates
+from models.report_measured import best_rules, in_short, mine, pooled, pooled_dates, reads
 from models.report_parts import (
     Block,
     bullets,
@@ -70,7 +69,7 @@ def facts_of(doc: Doc, results: Results | None, standing: str) -> dict[str, str]
         "inputs": str(len(used)),
         "families": listed(named) + (" families" if len(named) > 1 else ""),
         "health": f"used, authorised by {health['by']} ({health['reason']})" if health else "not used",
-        "age": "used" if sensitive_columns(doc, "age") else "not used",
+        "age": "used" if reads(doc, "age") else "not used",
         "load_id": load.get("load_id", "none"),
         "nature": load.get("nature", "unknown"),
         "manifest": str(load.get("manifest", ""))[:12] or "none",

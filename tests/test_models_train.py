@@ -23,7 +23,6 @@ from models import compare, settings, store, training
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
 from models.report import write_report
-from models.report_learnt import shap_gap
 from models.scorer import Scorer
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
@@ -445,11 +444,6 @@ def test_a_trained_model_has_a_report(trained: tuple[Home, training.Trained], tm
         assert words in page
     assert made.pdf.read_bytes().startswith(b"%PDF")
     assert "http" not in page.replace("http-equiv", "")
-
-
-def test_shap_agrees_with_our_contributions(records: Records, doc: dict) -> None:
-    frame = Source.of(records, END).features_at(END).filter(pl.col("in_scope"))
-    assert shap_gap(doc, frame) < 1e-9
 
 
 def test_an_interrupted_run_takes_up_cached_dates(raw: dict[str, pl.DataFrame], tmp_path: Path) -> None:

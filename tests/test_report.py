@@ -225,6 +225,19 @@ def test_sections_without_a_table_are_left_off_not_faked(tmp_path: Path, results
     assert render(page)
 
 
+def test_age_is_said_to_be_used_only_where_it_is(tmp_path: Path, results: dict[str, Any]) -> None:
+    row = next(
+        r for r in results["ranking"] if (r["t"], r["cohort"], r["score"]) == ("pooled", "all", "model")
+    )
+    more = results | {"ranking": [*results["ranking"], row | {"score": "without age"}]}
+    home, version = home_with(tmp_path, document("tables"), more)
+    assert "This model without age" in render(content(home, store.load_model(tmp_path, version), more))
+    home, version = home_with(tmp_path / "none", document("trees"), more)  # asks about events alone
+    page = render(content(home, store.load_model(tmp_path / "none", version), more))
+    assert "This model without age" not in page
+    assert "Age not used" in page
+
+
 def test_the_card_adds_up_to_what_the_model_says(results: dict[str, Any]) -> None:
     doc = document("points")
     lines, totals = report_learnt.card_of(doc)
