@@ -154,6 +154,20 @@ def test_a_run_is_taken_up_again_and_judges_a_file_held_elsewhere(
     assert str(tmp_path) not in page
 
 
+def test_only_code_that_acts_makes_a_kept_forecast_stale(tmp_path: Path) -> None:
+    told = []
+    for k, text in enumerate(
+        [
+            'def f():\n    """One."""\n    return 1\n',
+            "def f():\n    return 1  # one\n",
+            "def f():\n    return 2\n",
+        ]
+    ):
+        (tmp_path / f"{k}.py").write_text(text, encoding="utf-8")
+        told.append(nij._bare(tmp_path / f"{k}.py"))
+    assert told[0] == told[1] != told[2]
+
+
 def test_the_page_says_what_was_not_reached() -> None:
     figure = {"brier": 0.2, "fair": 0.7, "auc": 0.6, "slope": 1.0, "less_best": (0.004, 0.001, 0.007)}
     names = [*(m["name"] for m in facts()["member"]), *(b["name"] for b in facts()["blend"])]
