@@ -89,7 +89,7 @@ print(trained.render())
 # What it adds up: the largest coefficients, per standard deviation of the history.
 
 # %%
-from models.report import coefficients
+from models.report_learnt import coefficients
 
 pl.DataFrame([{k: row[k] for k in ("text", "coef")} for row in coefficients(trained.doc)[:10]])
 
