@@ -84,7 +84,7 @@ def tables(
 
     A row of ``fairness``: grouping, group, ``dates``, counts (n and serious of person-dates; persons,
     serious_persons, listed_persons of different persons), the figures of :data:`FIGURES`, ``assessable`` (at least
-    50 different persons with serious harm) and ``suppressed`` (null, or why figures or counts are null).
+    50 serious outcomes, of 10 different persons or more) and ``suppressed`` (null, or why figures or counts are null).
     """
     labelled = [o for o in occasions if o.outcomes is not None]
     places = float(settings.load("fairness")["list"]["places"] if share_of_list is None else share_of_list)
@@ -154,7 +154,8 @@ def _row(book: Book, grouping: str, group: str, tally: Tally, counts: Mapping[st
             (name, f"{name}_low", f"{name}_high"), (figures[name][0], *ends[name]), strict=True
         ):
             row[key] = None if hidden else number(value)
-    row["assessable"] = not small and tally.serious_persons >= int(counts["assessable"])
+    enough = tally.sums["serious"][0] >= int(counts["assessable"])  # outcomes; the intervals draw persons
+    row["assessable"] = bool(enough) and tally.serious_persons >= least
     row["suppressed"] = SMALL.format(least=least) if small else None
     return row
 

@@ -102,7 +102,7 @@ def _grouping(rows: Rows) -> list[str]:
     if unsure:
         least = settings.load("fairness")["counts"]["assessable"]
         said.append(
-            f"Not assessable, with fewer than {least} different persons with serious harm: {_listed(unsure)}. "
+            f"Not assessable, with fewer than {least} serious outcomes: {_listed(unsure)}. "
             "Nothing above clears them; a named person has to look and sign."
         )
     small = [row["group"] for row in rows if _small(row)]

@@ -249,7 +249,7 @@ def _groups(rows: Rows | None, facts: Facts, limits: Mapping[str, Any]) -> Itera
         if row["grouping"] == "everyone":
             continue
         name = f"{row['grouping']}: {row['group']}"
-        counted = row.get("serious_persons")  # null where withheld: then ``assessable`` alone says
+        counted = row.get("serious")  # person-dates; null where withheld: then ``assessable`` alone says
         if not row.get("assessable") or (counted is not None and counted < int(limits["min_serious"])):
             unsigned.append(name)
         else:

@@ -110,7 +110,7 @@ def fairness(results: Results) -> dict[str, Any] | None:
             figures(_forests(rows)),
             text(
                 "Filled: enough outcomes to be assessed "
-                f"({config['counts']['assessable']} different persons with serious harm). Hollow: shown, "
+                f"({config['counts']['assessable']} serious outcomes). Hollow: shown, "
                 "not assessed. Shaded: "
                 "the limits of the promotion gates. Arrows: the interval goes on."
             ),

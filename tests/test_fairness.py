@@ -228,17 +228,29 @@ def test_no_count_below_ten_is_shown_anywhere() -> None:
             assert row["fnr"] is None
 
 
-def test_assessable_from_fifty_different_persons_with_serious_harm() -> None:
-    o = occasion(2000, 5)
+def test_assessable_from_fifty_serious_outcomes_whose_intervals_draw_persons() -> None:
+    o = occasion(3000, 5)
     assert o.outcomes is not None
     o.outcomes["serious"][:] = 0.0
-    o.outcomes["serious"][:49] = 1.0  # 49 among the first thousand, 50 among the second
-    o.outcomes["serious"][1000:1050] = 1.0
-    dates = [o, occasion(2000, 5, datetime(2025, 7, 1, 5, tzinfo=UTC))]
-    dates[1].outcomes = o.outcomes
-    rows = fairness.tables(dates, by_number({"female": 1000, "male": 1000}), SHARE, draws=30)["fairness"]
-    assert not row_of(rows, "female")["assessable"]  # the same person at two dates counts once
-    assert row_of(rows, "male")["assessable"]
+    o.outcomes["serious"][:24] = 1.0  # two dates: 48 outcomes among the first thousand, 50 among the second
+    o.outcomes["serious"][1000:1025] = 1.0
+    o.outcomes["serious"][2000:2009] = 1.0  # nine persons
+    dates = [o] + [occasion(3000, 5, datetime(2025, month, 1, 5, tzinfo=UTC)) for month in range(7, 13)]
+    for other in dates[1:]:
+        other.outcomes = o.outcomes
+    groups = by_number({"female": 1000, "male": 1000, "another sex recorded": 1000})
+    rows = fairness.tables(dates[:2], groups, SHARE, draws=30)["fairness"]
+    assert not row_of(rows, "female")["assessable"]
+    assert row_of(rows, "male")["assessable"]  # 25 different persons, 50 outcomes
+    assert (row_of(rows, "male")["serious"], row_of(rows, "male")["serious_persons"]) == (50, 25)
+    many = fairness.tables(dates, groups, SHARE, draws=30)["fairness"]
+    assert row_of(many, "female")["assessable"]
+    assert not row_of(many, "another sex recorded")[
+        "assessable"
+    ]  # 63 outcomes, of nine persons: no figure is shown
+    once, often = row_of(rows, "male"), row_of(many, "male")
+    widths = [line["base_rate_high"] - line["base_rate_low"] for line in (once, often)]
+    assert widths[1] > 0.8 * widths[0]  # the same persons at seven dates tell no more than at two
 
 
 def test_a_group_without_harm_has_nulls_not_an_error() -> None:
@@ -376,7 +388,7 @@ def test_the_statement_names_clear_differences_and_clears_nobody_it_cannot_tell(
     sex = " ".join(fairness_words.statement(made)["Sex"])
     assert "Female: the model expects too much harm. Harm recorded" in sex
     assert "Male: the model expects" not in sex
-    assert "fewer than 50 different persons with serious harm: recorded as unknown." in sex
+    assert "fewer than 50 serious outcomes: recorded as unknown." in sex
     assert "Too small for any figure to be shown: another sex recorded." in sex
     text = fairness_words.render(made)
     assert "What this cannot show" in text

@@ -55,7 +55,7 @@ def test_is_it_fair_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     for words in (
         "list_over_harm",
         "former partner",
-        "Not assessable, with fewer than 50 different persons with serious harm",
+        "Not assessable, with fewer than 50 serious outcomes",
         "with police-initiated records",
         "they are held for review, and a person decides",
         "What this cannot show",
