@@ -37,6 +37,7 @@ from features.home import Home, Load
 from features.ingest import ingest
 from features.slices import around
 from models.dataset import model_columns
+from models.scorer import FORMAT
 from models.store import champion
 from risk.score import score, score_records
 
@@ -62,7 +63,7 @@ def stand_in(load: Load) -> dict[str, Any]:
     ]
     head = {"kind": "linear", "intercept": -3.0, "terms": terms}
     harm = {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0}
-    return {"format": "doorstep-model-2", "version": "stand-in", "key": "person_id",
+    return {"format": FORMAT, "version": "stand-in", "key": "person_id",
             "heads": {"serious": head, "other": head}, "harm_parts": harm}  # fmt: skip
 
 

@@ -25,7 +25,8 @@ from models.compare import Occasion
 from models.dataset import Progress, Source, monthly, records_begin
 from models.evaluate import Evaluation, oracle_files, unreachable
 from models.judge import Judge
-from models.training import Recipe, fit_until, last_known, tuned
+from models.recipe import Recipe, tuned
+from models.training import fit_until, last_known
 
 
 def backtest(
@@ -73,7 +74,8 @@ def backtest(
         for name in chosen:
             if progress:
                 progress(f"origin {chunk[0]:%Y-%m-%d}, {name}", number, len(chunks))
-            recipe = Recipe(name, seed, tuned(place, name))
+            changes, tuned_until = tuned(place, name)
+            recipe = Recipe(name, seed, changes, None, tuned_until).at(chunk[0])
             docs[name] = made(records, chunk[0], recipe, place, progress)
         first, *rest = chosen
         judge = Judge(records, docs[first], load, {name: docs[name] for name in rest})

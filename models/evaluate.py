@@ -23,7 +23,8 @@ from features.records import Records
 from models import baselines, compare, evaluate_page, own, sensitivity, settings, store
 from models.dataset import Progress, Source, monthly, records_begin
 from models.judge import Judge
-from models.training import Recipe, fit_until, last_known
+from models.recipe import Recipe
+from models.training import fit_until, last_known
 
 POOL = 6
 
@@ -137,8 +138,11 @@ def evaluate(
 
 
 def named(home: Path, model: str) -> dict[str, Any]:
-    """The document of a version, or of the model in use under the name "champion"."""
-    return store.champion(home) if model == "champion" else store.load_model(home, model)
+    """The document of a version, or of the model in use under the name "champion"; InputError for one of an older
+    format, which cannot be scored with or made again."""
+    doc = store.champion(home) if model == "champion" else store.load_model(home, model)
+    check_format(doc)
+    return doc
 
 
 def _others(home: Path, doc: Mapping[str, Any], names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -212,7 +216,7 @@ def _honest(
             doc,
             f"out of sample: model {doc['version']} was trained until {trained:%Y-%m-%d}, before every date judged",
         )
-    again = fit_until(records, dates[0], Recipe.of(doc), home, progress, "evaluate --as-of")
+    again = fit_until(records, dates[0], Recipe.of(doc).at(dates[0]), home, progress, "evaluate --as-of")
     how = (
         f"made again: model {doc['version']} was trained until {trained:%Y-%m-%d} and has seen the future of "
         f"{dates[0]:%Y-%m-%d}, so its own figures there would be in-sample. These are of the same procedure with only "

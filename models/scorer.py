@@ -26,7 +26,7 @@ from features.errors import InputError
 from models.parts import Get, Part, part
 from models.transforms import LANES, Array, padded, padded_length
 
-FORMAT = "doorstep-model-2"
+FORMAT = "doorstep-model-3"
 PERIOD = "(period)"
 """The column that tells a hazard which period is asked for."""
 
@@ -80,16 +80,22 @@ def period_heads(when: Mapping[str, Any]) -> list[dict[str, Any]]:
     return out
 
 
+def check_format(doc: Mapping[str, Any]) -> None:
+    """Refuse (InputError) a document that another version of Doorstep wrote in another form."""
+    if doc.get("format") != FORMAT:
+        named = f"The document of model {doc['version']}" if doc.get("version") else "The model document"
+        raise InputError(
+            f"{named} has format {doc.get('format')!r}; this version reads {FORMAT!r}.",
+            where="model.json",
+            cure="Train the model again with this version.",
+        )
+
+
 class Scorer:
     """A fitted model ready to score; built from the JSON document alone."""
 
     def __init__(self, doc: Mapping[str, Any]) -> None:
-        if doc.get("format") != FORMAT:
-            raise InputError(
-                f"The model document has format {doc.get('format')!r}; this version reads {FORMAT!r}.",
-                where="model.json",
-                cure="Train the model again with this version.",
-            )
+        check_format(doc)
         self.doc = doc
         self.key: str = doc.get("key", "person_id")
         self._parts: dict[str, Part] = {name: part(head) for name, head in doc["heads"].items()}

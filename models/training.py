@@ -8,7 +8,6 @@ counts has been learnt from. The model that is kept is then fitted on all label-
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,30 +29,10 @@ from models.dataset import Columns, Progress, Source, label_grid, model_columns,
 from models.judge import Judge
 from models.logistic import ElasticNet, term_sign
 from models.parts import part
+from models.recipe import SETTINGS_LATER, Recipe, tuned
 from models.scorer import FORMAT
 
 LIBRARIES = ("polars", "numpy", "scikit-learn", "scipy", "interpret-core")
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is made, apart from the data: the same recipe on the same records gives the same bits."""
-
-    family: str = "elastic_net"
-    seed: int = 1
-    changes: Mapping[str, Any] | None = None
-    authorisation: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(cls, doc: Mapping[str, Any]) -> Recipe:
-        """The recipe a model document was made by."""
-        return cls(doc["family"], int(doc["seed"]), doc["changes"], doc["authorisations"]["health"])
-
-
-def tuned(home: Path, family: str) -> dict[str, Any] | None:
-    """Changes to a family's settings that ``doorstep tune`` found for this home, or None."""
-    path = home / "tuning" / f"{family}.json"
-    return dict(json.loads(path.read_text(encoding="utf-8"))["changes"]) if path.is_file() else None
 
 
 @dataclass(frozen=True)
@@ -139,8 +118,11 @@ def train(
     records = load.records()
     home_path = Path(home.path)
     effective, notes = known_until(records, until)
-    recipe = Recipe(family, seed, tuned(home_path, family) if changes is None else changes, authorisation)
+    found, tuned_until = tuned(home_path, family) if changes is None else (changes, None)
+    recipe = Recipe(family, seed, found, authorisation, tuned_until).at(effective)
     results = temporal_test(records, effective, recipe, home_path, progress, load=load)
+    if results is not None and results["settings_differ"]:
+        notes.append(SETTINGS_LATER)
     if results is None:
         notes.append("no temporal test: too few label-complete dates before the newest ones")
     doc = fit_until(records, effective, recipe, home_path, progress, with_refits=True)
@@ -232,7 +214,7 @@ def temporal_test(
     recipe: Recipe,
     home: Path | None,
     progress: Progress | None,
-    draws: int = 100,
+    draws: int = 200,
     load: Load | None = None,
 ) -> dict[str, Any] | None:
     """Figures of the procedure on dates it could not have learnt from, or None when the period is too short.
@@ -251,7 +233,7 @@ def temporal_test(
         if len(label_grid(records, tests[0], main, then.delay_days)) < int(grid["min_fit_dates"]):
             continue
         try:
-            doc = fit_until(records, tests[0], recipe, home, progress)
+            doc = fit_until(records, tests[0], recipe.at(tests[0]), home, progress)
         except InputError:
             continue
         if doc["heads"]["serious"]["fallback"] is not None:
@@ -260,6 +242,7 @@ def temporal_test(
         occasions = [judge.occasion(frame, t) for t, frame in source.frames(tests, "test dates")]
         out = judge.tables(occasions, doc["training"]["base_rate_newest"], draws, recipe.seed, source=source)
         out["rules"] = judge.rules(source.features_at(tests[-1]))
+        out["settings_differ"] = recipe.at(tests[0]) != recipe
         out["how"] = (
             f"model made as at {tests[0]:%Y-%m-%d} from labels complete by then (newest date "
             f"{doc['training']['dates'][-1][:10]}), "
@@ -384,6 +367,7 @@ def document(
         "family": recipe.family,
         "kind": families.class_of(recipe.family).title,
         "changes": dict(recipe.changes) if recipe.changes else None,
+        "tuned_until": recipe.tuned_until,
         "settings": f"{settings.load('logistic')['version']}, {settings.load(recipe.family)['version']}",
         "rules": settings.load("rules")["version"],
         "seed": recipe.seed,

@@ -150,7 +150,7 @@ def small_model() -> dict[str, Any]:
         },
     ]
     return {
-        "format": "doorstep-model-2", "family": "elastic_net", "changes": None, "seed": 1,
+        "format": "doorstep-model-3", "family": "elastic_net", "changes": None, "tuned_until": None, "seed": 1,
         "key": "person_id", "horizon_days": 365,
         "harm": {"scheme": "cchi-da", "edition": "2020.1"},
         "training": {"until": "2025-05-01T05:00:00Z"},

@@ -390,7 +390,7 @@ def small_model_doc() -> dict[str, object]:
     }
     head = {"kind": "linear", "intercept": -3.0, "terms": [term]}
     return {
-        "format": "doorstep-model-2", "family": "elastic_net", "changes": None, "seed": 1, "key": "person_id", "horizon_days": 365,
+        "format": "doorstep-model-3", "family": "elastic_net", "changes": None, "tuned_until": None, "seed": 1, "key": "person_id", "horizon_days": 365,
         "harm": {"scheme": "cchi-da", "edition": "2020.1"}, "training": {"until": "2024-05-01T05:00:00Z"},
         "heads": {"serious": head, "other": head},
         "harm_parts": {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0},

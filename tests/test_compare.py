@@ -29,7 +29,7 @@ def model() -> dict:
     }
     described = {"unit": "", "direction": 1, "own": "", "shape": "count"}
     return {
-        "format": "doorstep-model-2",
+        "format": "doorstep-model-3",
         "key": "person_id",
         "version": "m-hand",
         "kind": "Hand-made",

@@ -69,7 +69,7 @@ def doc() -> dict[str, Any]:
     tail = fitted.heads["serious"]["tail"]
     kept = refits.refits(fitted.models["serious"], rows, newest, notes, seed=1, tail=tail)
     assert notes == []
-    made = {"format": "doorstep-model-2", "key": "person_id", "heads": fitted.heads, "harm_parts": fitted.harm_parts,
+    made = {"format": "doorstep-model-3", "key": "person_id", "heads": fitted.heads, "harm_parts": fitted.harm_parts,
             "when": fitted.when, "refits": kept}  # fmt: skip
     return dict(json.loads(json.dumps(made)))
 
