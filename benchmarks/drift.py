@@ -1,6 +1,9 @@
 """Are breaks in recording practice found in time, and how often is there an alarm about nothing?
 
-    python -m benchmarks.drift FOLDER [--seeds 20] [--first 1] [--events-per-year 3000]
+    python -m benchmarks.drift FOLDER [--seeds 20] [--first 101] [--events-per-year 3000]
+
+The thresholds in models/data/drift.toml were chosen on seeds 1 to 20; the result to quote is that of seeds 101 to 120,
+on which nothing was chosen. Seeds 1 to 20 are run with ``--first 1``.
 
 For each seed a force of three years is simulated (36 months) and monitored without a break; then three breaks are put
 into its extract, in the rows recorded from month 30 on:
@@ -193,10 +196,14 @@ def report(results: list[dict[str, Any]]) -> tuple[list[str], bool]:
             f"  bar {BAR_FALSE}: {'met' if met else 'MISSED'}"
         )
     for r in results:
-        lines += [
-            f"  seed {r['seed']}: month {a['month']} {a['signal']} (p {a['p']:.1e})" for a in r["false"]
-        ]
+        false = {(a["month"], a["signal"]): a["p"] for a in _false(r)}
+        lines += [f"  seed {r['seed']}: month {m} {signal} (p {p:.1e})" for (m, signal), p in false.items()]
     return lines, fine
+
+
+def _false(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every false alarm of a seed: of the run without a break, and of the broken runs before the break."""
+    return [*result["false"], *(a for b in result["breaks"].values() for a in b["before"])]
 
 
 def _early(result: dict[str, Any]) -> list[int]:
@@ -211,7 +218,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, help="where forces and results are kept")
     parser.add_argument("--seeds", type=int, default=20)
-    parser.add_argument("--first", type=int, default=1)
+    parser.add_argument("--first", type=int, default=101)
     parser.add_argument("--events-per-year", type=int, default=3000)
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -223,7 +230,8 @@ def main() -> None:
             store.write_atomic(kept, json.dumps(found, indent=1).encode())
         results.append(json.loads(kept.read_text(encoding="utf-8")))
         months = {name: b["month"] for name, b in results[-1]["breaks"].items()}
-        print(f"seed {seed}: found {months}, false alarms {len(results[-1]['false'])}", flush=True)
+        false = {(a["month"], a["signal"]) for a in _false(results[-1])}
+        print(f"seed {seed}: found in month {months}, false alarms {len(false)}", flush=True)
     lines, fine = report(results)
     print("\n".join(lines))
     used = resource.getrusage(resource.RUSAGE_SELF)

@@ -19,7 +19,18 @@ from models import settings, store
 
 SIMULATED = "simulated"
 NOBODY = "nobody"
+NAMELESS = frozenset(
+    f"{NOBODY} noone none anybody anyone somebody someone anonymous anon unknown na null tbc tbd me us name user admin "
+    "root system test".split()
+)
+"""Words given for a name that name nobody: without spaces and signs, in small letters."""
 TRYING = "the first model of a simulated force: nobody real is in it, and nobody has approved it"
+
+
+def is_named(by: str) -> bool:
+    """Whether ``by`` can be a person's name: two letters at least, and no word for nobody in particular."""
+    letters = "".join(c for c in by.casefold() if c.isalpha())
+    return len(letters) >= 2 and letters not in NAMELESS
 
 
 @dataclass(frozen=True)
@@ -31,6 +42,7 @@ class Standing:
     kind: str
     approved: bool
     approved_by: str
+    approved_at: str
     by: str
     reason: str
     at: str
@@ -67,6 +79,7 @@ class Standing:
             "kind": self.kind,
             "approved": self.approved,
             "approved_by": self.approved_by,
+            "approved_at": self.approved_at,
             "by": self.by,
             "reason": self.reason,
             "at": self.at,
@@ -90,6 +103,7 @@ def standing_of(entry: Mapping[str, Any]) -> Standing:
         kind=str(entry.get("kind", "promote")),
         approved=bool(entry.get("approved", False)),
         approved_by=str(entry.get("approved_by", entry["by"])),
+        approved_at=str(entry.get("approved_at", entry["at"])),
         by=str(entry["by"]),
         reason=str(entry["reason"]),
         at=str(entry["at"]),

@@ -8,7 +8,6 @@ advice to named people; nothing here switches anything.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,14 +24,13 @@ from features.records import Records
 from models import baselines, drift_labels, drift_scores, drift_words, fairness, settings, store
 from models.compare import Occasion
 from models.dataset import Progress, Source, monthly, records_begin
+from models.drift_calls import FOLDER, calls_of, reviews
 from models.drift_practice import breaks
 from models.drift_scores import month_of, worst
 from models.drift_signals import Months
 from models.groups import groups_of
 from models.scorer import Scorer
 from models.training import last_known
-
-FOLDER, REVIEWS = "drift", "reviews.jsonl"
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,15 @@ def drift(
     months: monthly dates of the model to show, newest last; None: as ``drift.toml`` says.
     model: a version; None: the one in use. Without any model the records alone are looked at.
 
-    Raises InputError when nothing had been recorded by ``as_of``, or the model's columns cannot be computed.
+    Raises InputError when nothing had been recorded by ``as_of``, when it is still to come, or when the model's
+    columns cannot be computed.
     """
+    if as_of is not None and as_of > datetime.now(UTC):
+        raise InputError(
+            f"{as_of:%Y-%m-%d} is still to come: months that are not over would look empty.",
+            where="drift --as-of",
+            cure="Choose an earlier date, or leave it off: the end of the records.",
+        )
     config = settings.load("drift")
     load, path = home.require(), Path(home.path)
     records = load.records()
@@ -286,81 +291,3 @@ class _Labels:
             members, table[0], complete, draws, seed, self.config["calibration"]
         )
         return row, drift_labels.fairness_rows(table, month_of(t), complete, self.config["fairness"])
-
-
-# --- what is called for ----------------------------------------------------------------------------------------
-
-
-def calls_of(
-    tables: Mapping[str, list[dict[str, Any]]],
-    since: str,
-    reviewed: list[dict[str, Any]],
-    config: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """Rows of what somebody must act on now: ``topic``, ``month``, ``call``, ``text``, ``refer``, ``reviewed``.
-
-    Of histories, scores and outcomes the newest month speaks. A break in practice speaks until a named person has
-    reviewed it; told before the model was made (``since``: its training data saw it) it calls for no more than review.
-    """
-    out = []
-    for row in tables["practice"]:
-        done = next((r for r in reviewed if row["month"] <= r["month"]), None)
-        call = "review" if row["known_at"] <= since else row["call"]
-        who = f"{done['by']}: {done['reason']}" if done else None
-        out.append(_call("recording practice", row, "none" if done else call, row["text"], who))
-    for topic in ("features", "scores", "list", "calibration", "fairness"):
-        rows = tables[topic]
-        newest = [row for row in rows if row["month"] == rows[-1]["month"]]
-        if topic == "features" and newest:
-            call = drift_scores.feature_calls(newest, config["features"])
-            out.append(_call("histories", newest[0], call, drift_words.moved_features(newest), None))
-            continue
-        for row in newest:
-            refer = config["fairness"]["refer"] if topic in ("list", "fairness") else None
-            out.append(_call(topic, row, row["call"], drift_words.sentence(topic, row), None, refer))
-    return [row for row in out if row["call"] != "none" or row["reviewed"]]
-
-
-def _call(
-    topic: str, row: Mapping[str, Any], call: str, text: str, done: str | None, refer: str | None = None
-) -> dict[str, Any]:
-    return {
-        "topic": topic,
-        "month": row["month"],
-        "known_at": row["known_at"],
-        "call": call,
-        "text": text,
-        "refer": refer,
-        "reviewed": done,
-    }
-
-
-def reviews(home: Path) -> list[dict[str, Any]]:
-    """Reviews of breaks that named people recorded, oldest first."""
-    path = home / FOLDER / REVIEWS
-    return (
-        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
-    )
-
-
-def record_review(home: Home, month: str, by: str, reason: str) -> dict[str, Any]:
-    """Record that a named person has looked at every break told up to ``month`` (YYYY-MM), and what they found.
-
-    Raises InputError without a name or a finding, or for a month that is none.
-    """
-    try:
-        datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-    except ValueError:
-        raise InputError(f"{month!r} is not a month.", where="--reviewed", cure="Write YYYY-MM.") from None
-    if not by.strip() or not reason.strip():
-        raise InputError(
-            "A review needs the name of who made it and what they found.",
-            where="drift --reviewed",
-            cure="Give --by and --reason.",
-        )
-    entry = {"month": month, "by": by.strip(), "reason": reason.strip(), "at": _iso(datetime.now(UTC))}
-    path = Path(home.path) / FOLDER / REVIEWS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n")
-    return entry

@@ -24,9 +24,12 @@ def drift(
     ] = None,
     reviewed: Annotated[
         str | None,
-        typer.Option("--reviewed", help="YYYY-MM: record that the breaks told up to then were reviewed."),
+        typer.Option(
+            "--reviewed",
+            help="YYYY-MM, a month in which a break was told: record that those told by now were reviewed.",
+        ),
     ] = None,
-    by: Annotated[str, typer.Option("--by", help="Who reviewed them.")] = "",
+    by: Annotated[str, typer.Option("--by", help="The person who reviewed them.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="What they found.")] = "",
     home: HomeOption = None,
     json: JsonOption = False,
@@ -34,11 +37,13 @@ def drift(
     """Say what changed since the model was made: records, histories, scores, calibration, fairness."""
     take(home, json)
     from models.drift import drift as look
-    from models.drift import record_review
+    from models.drift_calls import record_review
 
     if reviewed is not None:
         entry = record_review(home_folder(), reviewed, by, reason)
-        say(entry, f"Recorded: breaks told up to {reviewed} were reviewed by {entry['by']}.")
+        count = len(entry["breaks"])
+        told = f"{count} {'break' if count == 1 else 'breaks'} told of {entry['month']} or before"
+        say(entry, f"Recorded: {told} reviewed by {entry['by']}. Any told later still calls.")
         return
     until = moment(as_of) if as_of else None
     found = look(home_folder(), until, months, model, progress=progress)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
-from api.console import OPTIONS, as_json, say
+from api.console import OPTIONS, as_json, note, say
 
 
 class Format(StrEnum):
@@ -25,8 +26,28 @@ def publish(as_of: AsOf, home: HomeOption = None, json: JsonOption = False) -> N
     take(home, json)
     from risk.priority import publish as freeze
 
-    made = freeze(home_folder(), moment(as_of))
-    say(made.about(), made.summary())
+    place = home_folder()
+    made = freeze(place, moment(as_of))
+    warning = _off(place.path, str(made.facts["model_version"]))
+    say(made.about() | {"warnings": warning}, made.summary())
+    if warning:
+        bar = "!" * 72
+        note("\n".join([bar, *warning, bar]))
+
+
+def _off(home: Path, version: str) -> list[str]:
+    """What to say loudly when drift calls for switching off the model a list was made with; else nothing."""
+    from models.drift_calls import switch_off
+
+    found = switch_off(home, version)
+    if found is None:
+        return []
+    return [
+        f"SWITCH OFF: doorstep drift, as of {found[0]}, calls for no more lists from model {version}:",
+        *(f"  {why}" for why in found[1]),
+        "This list was made all the same. Go back (doorstep rollback), or look into it: a break that a named person "
+        "has reviewed (doorstep drift --reviewed MONTH --by NAME --reason TEXT) no longer calls.",
+    ]
 
 
 @app.command("list")
