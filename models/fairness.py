@@ -20,44 +20,44 @@ import polars as pl
 
 from features.apart import open_audit
 from features.home import Load
-from models import groups, moves, settings
+from models import groups, moves, settings, withheld
 from models.dual import RolesOf, dual_roles
 from models.fairness_book import EVERYONE, Book, Tally, figures_of, groups_at, intervals_of
 from models.groups import GroupsOf, order_of
-from models.places import number, places_of, shown
+from models.places import number, places_of
 
 if TYPE_CHECKING:
     from models.compare import Occasion
 
 SMALL = "fewer than {least} persons"
-BESIDE = "some counts withheld: those of a smaller group could be worked out from them"
+FEW = "some figures withheld: too few persons stand behind them, or behind what they would give away"
 
 FIGURES: dict[str, tuple[str, str]] = {
-    "base_rate": ("recorded for serious harm", "serious_persons"),
-    "list_share": ("share of the list's places", "persons"),
-    "harm_share": ("share of the recorded harm (winsorised days)", "persons"),
-    "list_over_harm": ("share of the list over share of the harm", "persons"),
-    "ppv": ("of those listed, recorded for serious harm", "listed_persons"),
-    "fnr": ("of those recorded for serious harm, not listed", "serious_persons"),
-    "fnr_ratio": ("the same, over that of everyone", "serious_persons"),
-    "fpr": ("of those not recorded for serious harm, listed", "persons"),
-    "slope": ("calibration slope (1 is right)", "serious_persons"),
-    "intercept": ("calibration intercept with the slope held at 1 (0 is right)", "serious_persons"),
-    "serious_observed_over_expected": ("persons with serious harm over what was expected", "serious_persons"),
-    "observed_over_expected": ("harm days (winsorised) over what was expected", "persons"),
-    "serious_over_everyone": ("the first of these over that of everyone", "serious_persons"),
-    "harm_over_everyone": ("the second of these over that of everyone", "persons"),
-    "mean_p_no_harm": ("mean probability of those with no harm recorded", "persons"),
+    "base_rate": ("recorded for serious harm", "serious"),
+    "list_share": ("share of the list's places", "listed"),
+    "harm_share": ("share of the recorded harm (winsorised days)", "serious"),
+    "list_over_harm": ("share of the list over share of the harm", "both"),
+    "ppv": ("of those listed, recorded for serious harm", "fourfold"),
+    "fnr": ("of those recorded for serious harm, not listed", "fourfold"),
+    "fnr_ratio": ("the same, over that of everyone", "fourfold"),
+    "fpr": ("of those not recorded for serious harm, listed", "fourfold"),
+    "slope": ("calibration slope (1 is right)", "harmed"),
+    "intercept": ("calibration intercept with the slope held at 1 (0 is right)", "harmed"),
+    "serious_observed_over_expected": ("persons with serious harm over what was expected", "harmed"),
+    "observed_over_expected": ("harm days (winsorised) over what was expected", "harmed"),
+    "serious_over_everyone": ("the first of these over that of everyone", "harmed"),
+    "harm_over_everyone": ("the second of these over that of everyone", "harmed"),
+    "mean_p_no_harm": ("mean probability of those with no harm recorded", "free"),
 }
-"""Figure -> (what it is, the count of different persons it rests on). A row has each with ``_low`` and ``_high``."""
-_TELLING = {
-    "persons": ("list_share", "harm_share"),
-    "n": ("list_share", "harm_share", "base_rate", "fpr"),
-    "serious": ("base_rate",),
-    "serious_persons": ("base_rate",),
-    "listed_persons": (),
+"""Figure -> (what it is, what it rests on: a key of :func:`shut`). A row has each with ``_low`` and ``_high``."""
+COUNTS = {
+    "persons": "persons",
+    "n": "persons",
+    "serious_persons": "serious",
+    "serious": "serious",
+    "listed_persons": "listed",
 }
-"""Count -> the figures that, with those of the other groups, would give a withheld one away."""
+"""Count -> what it rests on."""
 
 
 def tables(
@@ -89,9 +89,10 @@ def tables(
     labelled = [o for o in occasions if o.outcomes is not None]
     places = float(settings.load("fairness")["list"]["places"] if share_of_list is None else share_of_list)
     book = Book(labelled, groups_of, places, draws, seed)
+    made = rows(book)
     return {
-        "fairness": rows(book),
-        "fairness_sensitivity": moves.rows(book, scene),
+        "fairness": made,
+        "fairness_sensitivity": moves.rows(book, made, scene),
         "dual_role": dual_rows(occasions, groups_of, places, roles_of),
     }
 
@@ -126,52 +127,63 @@ def rows(book: Book) -> list[dict[str, Any]]:
     """The ``fairness`` table: everyone first, then each grouping's groups."""
     if not book.dates:
         return []
-    counts = settings.load("fairness")["counts"]
-    out = [_row(book, EVERYONE, EVERYONE, book.whole, counts)]
+    least = int(settings.load("fairness")["counts"]["least"])
+    out = [_row(book, EVERYONE, EVERYONE, book.whole, shut({EVERYONE: book.whole}, least))]
     for grouping in book.names:
-        lines = [_row(book, grouping, g, book.of(grouping, g), counts) for g in book.groups(grouping)]
-        out += beside(lines, _TELLING)
+        lines = {group: book.of(grouping, group) for group in book.groups(grouping)}
+        not_shown = shut(lines, least)
+        out += [_row(book, grouping, group, tally, not_shown) for group, tally in lines.items()]
     return out
 
 
-def _row(book: Book, grouping: str, group: str, tally: Tally, counts: Mapping[str, Any]) -> dict[str, Any]:
+def shut(lines: Mapping[str, Tally], least: int) -> dict[str, frozenset[str]]:
+    """What figures rest on -> the groups of a grouping of which they are not shown (``models.withheld``).
+
+    Counts and shares add up to those of everyone, so a group is closed with its neighbours. ``fourfold``: two of hits,
+    misses, listed in vain and the like give the third, so that they are shown together or not at all. Ratios to what
+    was expected add up to nothing known: they need ten persons of the group itself.
+    """
+    persons = withheld.closed({g: (t.persons,) for g, t in lines.items()}, least)
+    serious = {g: (t.persons, t.serious_persons, t.persons - t.serious_persons) for g, t in lines.items()}
+    listed = {
+        g: (t.persons, t.listed_persons, float(t.sums["places"][0]), t.persons - t.listed_persons)
+        for g, t in lines.items()
+    }
+    out = {
+        "persons": persons,
+        "serious": withheld.closed(serious, least, persons),
+        "listed": withheld.closed(listed, least, persons),
+        "harmed": frozenset(g for g, t in lines.items() if t.serious_persons < least),
+        "free": frozenset(g for g, t in lines.items() if t.free_persons < least),
+    }
+    out["both"] = out["serious"] | out["listed"]
+    cells = {g: (t.persons, *t.fourfold) for g, t in lines.items()}
+    out["fourfold"] = withheld.closed(cells, least, out["both"])
+    return out
+
+
+def _row(
+    book: Book, grouping: str, group: str, tally: Tally, not_shown: Mapping[str, frozenset[str]]
+) -> dict[str, Any]:
+    counts = settings.load("fairness")["counts"]
     least = int(counts["least"])
     row: dict[str, Any] = {"grouping": grouping, "group": group, "dates": len(book.dates)}
-    known = {
-        "persons": tally.persons,
-        "serious_persons": tally.serious_persons,
-        "listed_persons": tally.listed_persons,
-    }
-    small = tally.persons < least
-    row |= {name: shown(value, least) for name, value in known.items()}
-    row["n"] = None if small else int(tally.sums["n"][0])
-    row["serious"] = None if tally.serious_persons < least else int(tally.sums["serious"][0])
+    row |= {"persons": tally.persons, "serious_persons": tally.serious_persons}
+    row |= {"listed_persons": tally.listed_persons}
+    row |= {name: int(tally.sums[name][0]) for name in ("n", "serious")}
     figures = figures_of(tally, book.whole)
-    ends = intervals_of(figures, tally, book.whole, least)
-    for name, (_, rests_on) in FIGURES.items():
-        hidden = small or known[rests_on] < least
-        for key, value in zip(
-            (name, f"{name}_low", f"{name}_high"), (figures[name][0], *ends[name]), strict=True
-        ):
-            row[key] = None if hidden else number(value)
+    ends = intervals_of(figures)
+    for name in FIGURES:
+        values = (figures[name][0], *ends[name])
+        row |= zip((name, f"{name}_low", f"{name}_high"), map(number, values), strict=True)
     enough = tally.sums["serious"][0] >= int(counts["assessable"])  # outcomes; the intervals draw persons
     row["assessable"] = bool(enough) and tally.serious_persons >= least
-    row["suppressed"] = SMALL.format(least=least) if small else None
+    row["suppressed"] = SMALL.format(least=least) if tally.persons < least else None
+    rests_on = COUNTS | {name: on for name, (_, on) in FIGURES.items()}
+    hidden = [name for name, on in rests_on.items() if group in not_shown[on]]
+    if hidden:
+        withheld.hide(row, hidden, FEW)
     return row
-
-
-def beside(lines: list[dict[str, Any]], telling: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
-    """A count withheld in one group alone is what everyone less the other groups leaves: the smallest of the others is
-    then withheld too, with the shares that would give it away (``telling``: count -> these). Its rates stay."""
-    for count, tell in telling.items():
-        open_ = [line for line in lines if line[count] is not None]
-        if len(open_) != len(lines) - 1 or not open_:
-            continue
-        next_one = min(open_, key=lambda line: (line[count], line["group"]))
-        telltale = [f"{name}{end}" for name in tell for end in ("", "_low", "_high")]
-        next_one |= dict.fromkeys(key for key in (count, *telltale) if key in next_one)
-        next_one["suppressed"] = next_one.get("suppressed") or BESIDE
-    return lines
 
 
 # --- likely victims on the list ------------------------------------------------------------------------------
@@ -181,7 +193,8 @@ def dual_rows(
     occasions: Sequence[Occasion], groups_of: GroupsOf, places: float, roles_of: RolesOf | None
 ) -> list[dict[str, Any]]:
     """Per T and sex: how many of the cohort stand on record as suspect and victim of the same person, how many of them
-    may be the victim and wait for review, and how many of those would have been on the list. Counts below 10: null."""
+    may be the victim and wait for review, and how many of those would have been on the list. Counts below 10, and
+    those that would give such a one away: null."""
     out: list[dict[str, Any]] = []
     for o in occasions if roles_of is not None else ():
         assert roles_of is not None
@@ -191,25 +204,44 @@ def dual_rows(
         frame = frame.join(roles_of(o.t), on="person_id", how="left", maintain_order="left")
         frame = frame.with_columns(pl.col("held").fill_null(False), pl.col("pairs", "likely").fill_null(0))
         sexes = order_of("sex", frame["sex"].to_list()) if "sex" in frame.columns else []
-        parts = [(sex, frame.filter(pl.col("sex") == sex)) for sex in sexes]
-        lines = [_dual_row(o, group, part) for group, part in parts]
-        out += [_dual_row(o, EVERYONE, frame), *beside(lines, _DUAL_TELLING)]
+        out += _dual_lines(o, {EVERYONE: frame})
+        out += _dual_lines(o, {sex: frame.filter(pl.col("sex") == sex) for sex in sexes})
     return out
 
 
-_DUAL_TELLING = {
-    "persons": ("held_share",),
-    "both_roles": (),
-    "pairs": (),
-    "likely_pairs": (),
-    "held": ("held_share",),
-    "held_listed": (),
+_PART_OF = {
+    "persons": None,
+    "both_roles": "persons",
+    "pairs": None,
+    "likely_pairs": "pairs",
+    "held": "both_roles",
+    "held_listed": "held",
 }
+"""Count -> the count it is a part of, which shows what it leaves over."""
 
 
-def _dual_row(o: Occasion, group: str, part: pl.DataFrame) -> dict[str, Any]:
+def _dual_lines(o: Occasion, parts: Mapping[str, pl.DataFrame]) -> list[dict[str, Any]]:
     least = int(settings.load("fairness")["counts"]["least"])
-    counts = {
+    counts = {group: _dual_counts(part) for group, part in parts.items()}
+    not_shown: dict[str, frozenset[str]] = {}
+    for name, whole in _PART_OF.items():
+        left = {g: (() if whole is None else (c[whole] - c[name],)) for g, c in counts.items()}
+        cells = {g: (c["persons"], c[name], *left[g]) for g, c in counts.items()}
+        not_shown[name] = withheld.closed(cells, least, not_shown[whole] if whole else ())
+    not_shown["held_share"] = not_shown["held"]
+    out = []
+    for group, mine in counts.items():
+        row: dict[str, Any] = {"t": o.t.strftime("%Y-%m-%dT%H:%M:%SZ"), "group": group, **mine}
+        row["held_share"] = number(mine["held"] / mine["persons"]) if mine["persons"] else None
+        hidden = [name for name, groups_ in not_shown.items() if group in groups_]
+        if hidden:
+            withheld.hide(row, hidden, FEW)
+        out.append({"suppressed": None, **row})
+    return out
+
+
+def _dual_counts(part: pl.DataFrame) -> dict[str, int]:
+    return {
         "persons": part.height,
         "both_roles": part.filter(pl.col("pairs") > 0).height,
         "pairs": int(part["pairs"].sum()),
@@ -217,6 +249,3 @@ def _dual_row(o: Occasion, group: str, part: pl.DataFrame) -> dict[str, Any]:
         "held": part.filter("held").height,
         "held_listed": part.filter(pl.col("held") & pl.col("listed")).height,
     }
-    row: dict[str, Any] = {"t": o.t.strftime("%Y-%m-%dT%H:%M:%SZ"), "group": group}
-    row |= {name: shown(value, least) for name, value in counts.items()}
-    return row | {"held_share": number(counts["held"] / part.height) if counts["held"] >= least else None}

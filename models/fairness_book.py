@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-from scipy.stats import beta, chi2
 
 from models import metrics
 from models.groups import MISSING, GroupsOf, groupings, order_of
@@ -47,13 +46,18 @@ class _Date:
 
 @dataclass
 class Tally:
-    """Sums of one group over all dates, one value a draw (column 0: everybody once), and its different persons."""
+    """Sums of one group over all dates, one value a draw (column 0: everybody once), and its different persons.
+
+    ``fourfold``: listed and harmed, listed in vain, harmed but missed, neither: of each the places or the different
+    persons, whichever is less.
+    """
 
     sums: dict[str, Array]
     persons: int
     serious_persons: int
     listed_persons: int
-    hit_persons: int
+    free_persons: int
+    fourfold: tuple[float, ...]
     slope: Array
     intercept: Array
 
@@ -89,7 +93,8 @@ class Book:
         """Sums over the dates of the rows in ``group`` (None: of everyone)."""
         people, width = self.counts.shape
         values = np.zeros((people, len(_SUMS)))
-        listed, hit = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
+        cells, of_cell = np.zeros(4), np.zeros((people, 4), dtype=bool)
+        listed, free_of = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
         places, hits = np.zeros(width), np.zeros(width)
         z, y, person = [], [], []
         for d in self.dates:
@@ -102,9 +107,14 @@ class Book:
             mine = mask[d.listed]
             places += d.taken[mine].sum(axis=0)
             hits += serious[d.listed[mine]] @ d.taken[mine]
-            there = d.listed[mine & (d.taken[:, 0] > 0)]
-            listed[d.person[there]] = True
-            hit[d.person[there[serious[there] > 0]]] = True
+            taken = np.zeros(d.o.n)
+            taken[d.listed] = d.taken[:, 0]
+            held = np.column_stack((taken, taken, 1.0 - taken, 1.0 - taken))
+            held *= np.column_stack((serious, 1.0 - serious, serious, 1.0 - serious)) * mask[:, None]
+            cells += held.sum(axis=0)
+            of_cell[d.person] |= held > 1e-9  # a person has one row a date
+            listed[d.person[mask & (taken > 0)]] = True
+            free_of[d.person[mask & (free > 0)]] = True
             z.append(metrics.logit(p[mask]))
             y.append(serious[mask])
             person.append(d.person[mask])
@@ -115,8 +125,17 @@ class Book:
         if used.any():
             rows_ = np.concatenate(z), np.concatenate(y), np.concatenate(person)
             slope, intercept = calibration_draws(*rows_, self.counts)
-        people_in = [int(flags.sum()) for flags in (used, values[:, 1] > 0, listed, hit)]
-        return Tally(sums, people_in[0], people_in[1], people_in[2], people_in[3], slope, intercept)
+        fourfold = tuple(np.minimum(cells, of_cell.sum(axis=0)).tolist())
+        return Tally(
+            sums,
+            persons=int(used.sum()),
+            serious_persons=int((values[:, 1] > 0).sum()),
+            listed_persons=int(listed.sum()),
+            free_persons=int(free_of.sum()),
+            fourfold=fourfold,
+            slope=slope,
+            intercept=intercept,
+        )
 
 
 _SUMS = ("n", "serious", "harm", "p", "expected", "free", "p_free")
@@ -129,61 +148,11 @@ def groups_at(o: Occasion, groups_of: GroupsOf) -> pl.DataFrame:
     return found.with_columns(pl.exclude("person_id").fill_null(MISSING))
 
 
-def intervals_of(
-    figures: Mapping[str, Array], tally: Tally, whole: Tally, least: int
-) -> dict[str, tuple[float, float]]:
-    """Lower and upper end of each figure: percentiles of the draws, and more where so few persons stand behind it that
-    draws of them hardly vary.
-
-    Below ``least`` different persons listed, or missed, or found, the interval also covers the exact one: Garwood's for
-    a count of persons, Clopper and Pearson's for a part of them. Harm days of fewer than ``least`` persons with serious
-    harm have no interval: the next grave case would lie outside any that could be drawn.
-    """
-    ends: dict[str, tuple[float, float]] = {}
-    for name, draws in figures.items():
-        with np.errstate(invalid="ignore"):  # a draw without harm in the group has no finite ratio
-            ends[name] = metrics.interval(draws[1:])
-    listed, serious, hit = tally.listed_persons, tally.serious_persons, tally.hit_persons
-    if serious < least:
-        for name in ("harm_share", "list_over_harm", "observed_over_expected", "harm_over_everyone"):
-            ends[name] = (np.nan, np.nan)
-    if listed < least:
-        ends["fpr"] = (np.nan, np.nan)
-        if whole.listed_persons:
-            low, high = (end / whole.listed_persons for end in garwood(listed))
-            ends["list_share"] = _wider(ends["list_share"], low, high)
-            least_harm, most_harm = ends["harm_share"]
-            with np.errstate(divide="ignore"):
-                ratio = np.divide(low, most_harm), np.divide(high, least_harm)
-            ends["list_over_harm"] = _wider(ends["list_over_harm"], *map(float, ratio))
-    if min(hit, serious - hit) < least <= serious:
-        low, high = clopper_pearson(serious - hit, serious)
-        everyone = float(1 - whole.sums["hits"][0] / whole.sums["serious"][0])
-        ends["fnr"] = _wider(ends["fnr"], low, high)
-        if everyone > 0:
-            ends["fnr_ratio"] = _wider(ends["fnr_ratio"], low / everyone, high / everyone)
-    if min(hit, listed - hit) < least <= listed:
-        ends["ppv"] = _wider(ends["ppv"], *clopper_pearson(hit, listed))
-    return ends
-
-
-def _wider(ends: tuple[float, float], low: float, high: float) -> tuple[float, float]:
-    """The smallest interval over both; NaN where either end of ``ends`` is."""
-    return float(np.minimum(ends[0], low)), float(np.maximum(ends[1], high))
-
-
-def garwood(count: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact Poisson interval of a count (Garwood 1936)."""
-    tail = (1 - level) / 2
-    low = 0.5 * float(chi2.ppf(tail, 2 * count)) if count else 0.0
-    return low, 0.5 * float(chi2.ppf(1 - tail, 2 * count + 2))
-
-
-def clopper_pearson(found: int, of: int, level: float = 0.95) -> tuple[float, float]:
-    """Exact binomial interval of a part ``found`` of ``of`` (Clopper and Pearson 1934)."""
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, found, of - found + 1)) if found else 0.0
-    return low, float(beta.ppf(1 - tail, found + 1, of - found)) if found < of else 1.0
+def intervals_of(figures: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
+    """Lower and upper end of each figure: percentiles of the draws. A figure with so few persons behind it that draws
+    of them hardly vary is not shown at all (``models.withheld``)."""
+    with np.errstate(invalid="ignore"):  # a draw without harm in the group has no finite ratio
+        return {name: metrics.interval(draws[1:]) for name, draws in figures.items()}
 
 
 def figures_of(tally: Tally, whole: Tally) -> dict[str, Array]:

@@ -70,7 +70,7 @@ def brief(tables: Mapping[str, Any]) -> list[str]:
     roles = tables.get("dual_role") or []
     newest = [row for row in roles if row["t"] == roles[-1]["t"]][:1]
     said += [
-        f"{_count(row['held'])} persons may be victims recorded as suspects, held for review ({row['t'][:10]})"
+        f"persons who may be victims recorded as suspects, held for review ({row['t'][:10]}): {_count(row['held'])}"
         for row in newest
     ]
     return [f"fairness: {line}" for line in said]
@@ -81,7 +81,8 @@ def _compared(rows: Rows) -> list[str]:
     places = float(settings.load("fairness")["list"]["places"])
     length = f"the highest {_per_100(places)}" if places < 1 else f"the first {places:,.0f} places"
     dates = "one date" if whole["dates"] == 1 else f"{whole['dates']} dates"
-    people = f"{_count(whole['persons'])} persons, {_count(whole['serious_persons'])} of them recorded for serious harm"
+    people = "fewer than 10 persons" if whole["persons"] is None else f"{whole['persons']:,} persons"
+    people += f", {_count(whole['serious_persons'])} of them recorded for serious harm"
     said = [
         f"The list ({length}) of {dates} was set beside what was then recorded: {people} after one of these dates.",
         "Sex, ethnicity and district are kept apart from every score. They were opened for this comparison alone.",
@@ -227,7 +228,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _count(count: int | None) -> str:
-    return "fewer than 10" if count is None else f"{count:,}"
+    return "a number not shown" if count is None else f"{count:,}"
 
 
 def _times(row: Row, name: str) -> str:

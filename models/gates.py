@@ -2,7 +2,9 @@
 
 A pure function: what the temporal test found, how the model in use did on the same persons and dates, and a few facts
 go in; one verdict a gate comes out, with the figure, the limit and by how much it is missed. The limits are in
-``models/data/gates.toml``. Who may overrule a verdict, and how that is written down, is in ``models.promote``.
+``models/data/gates.toml``. What is judged is the model's own order, in which those whom lists in use hold back for
+review (``models.dual``) still have their places. Who may overrule a verdict, and how that is written down, is in
+``models.promote``.
 """
 
 from __future__ import annotations
@@ -243,6 +245,7 @@ def _groups(rows: Rows | None, facts: Facts, limits: Mapping[str, Any]) -> Itera
         yield Verdict("groups", FAILED, "fairness was not measured")
         return
     unsigned = []
+    everyone = next((r.get("fnr") for r in rows if r["grouping"] == "everyone"), None)
     for row in rows:
         if row.get("t", "pooled") != "pooled":
             continue
@@ -254,7 +257,7 @@ def _groups(rows: Rows | None, facts: Facts, limits: Mapping[str, Any]) -> Itera
             unsigned.append(name)
         else:
             yield _overlap(name, row, limits["observed_over_expected"])
-            yield _missed(name, row, float(limits["fnr_ratio_at_most"]))
+            yield _missed(name, row, float(limits["fnr_ratio_at_most"]), facts, everyone)
     if unsigned:
         words = f"not assessable, fewer than {limits['min_serious']} serious outcomes: {', '.join(unsigned)}"
         yield Verdict("groups, too small", *_sign(facts, words), value=float(len(unsigned)))
@@ -274,12 +277,18 @@ def _overlap(name: str, row: Mapping[str, Any], band: Sequence[float]) -> Verdic
     return Verdict(gate, FAILED if gap else PASSED, words, value, low, high, limit, gap or None)
 
 
-def _missed(name: str, row: Mapping[str, Any], most: float) -> Verdict:
+def _missed(name: str, row: Mapping[str, Any], most: float, facts: Facts, everyone: float | None) -> Verdict:
+    """Withheld where the list found fewer than ten of a group: it passes if missing all of them would, else waits for
+    a signature."""
     value, low, high = row.get("fnr_ratio"), row.get("fnr_ratio_low"), row.get("fnr_ratio_high")
     gate = f"missed, {name}"
     if value is None or low is None or high is None:
-        words = "share of serious harm missed could not be set against everyone's"
-        return Verdict(gate, FAILED, words, limit=(most,))
+        words = "share of serious harm missed not shown, too few persons behind it"
+        if everyone and 1.0 / everyone <= most:
+            words += f"; all of it missed would be {1.0 / everyone:.2f} times everyone's; asked: not above {most:g}"
+            return Verdict(gate, PASSED, words, limit=(most,))
+        outcome, words = _sign(facts, words)
+        return Verdict(gate, outcome, words, limit=(most,))
     gap = _missed_by(low - most)
     words = f"serious harm missed, against everyone: {value:.2f} [{low:.2f}, {high:.2f}]; asked: not above {most:g}"
     words += f"; over by {gap:.2f}" if gap else ""

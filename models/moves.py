@@ -14,7 +14,7 @@ Three questions no figure of a model answers, because a model only knows what wa
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -25,7 +25,7 @@ import numpy.typing as npt
 import polars as pl
 
 from features.records import Records
-from models import settings
+from models import settings, withheld
 from models.dataset import Source
 from models.groups import order_of
 from models.places import number, places_of
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from models.fairness_book import Book
 
 Array = npt.NDArray[np.float64]
+FEW = "places withheld: too few stand behind them, or behind what they would give away"
 NOT_RANKED = -1.0
 """List order of someone who would not be in the cohort: after everyone who is."""
 
@@ -159,89 +160,98 @@ def with_initiated(records: Records, audit: Mapping[str, pl.DataFrame]) -> Recor
 # --- rows ----------------------------------------------------------------------------------------------------
 
 
-def rows(book: Book, scene: Callable[[Occasion], Scene] | None) -> list[dict[str, Any]]:
-    """The ``fairness_sensitivity`` table.
+def rows(
+    book: Book, fairness: Sequence[Mapping[str, Any]], scene: Callable[[Occasion], Scene] | None
+) -> list[dict[str, Any]]:
+    """The ``fairness_sensitivity`` table; ``fairness``: the rows of that table, which say what is not shown.
 
     Of the newest date with outcomes: ``what`` (reported less, without police action, with police-initiated records),
-    grouping, group, ``places`` on the list, ``places_then``, ``left`` (listed persons who would not be, in the mean),
-    ``list_share`` and ``list_share_then``; for everyone ``overlap``, the share of the list that stays. Of all dates:
-    ``what`` = outcomes reported less, with ``list_over_harm`` and the observed-over-expected ratios ``_then``.
-    Groups of fewer than 10 persons have no figures.
+    grouping, group, ``places`` on the list, ``places_then``, ``list_share`` and ``list_share_then``; for everyone
+    ``overlap``, the share of the list that stays. Of all dates: ``what`` = outcomes reported less, with
+    ``list_over_harm`` and the observed-over-expected ratios ``_then``. A group without a figure in ``fairness`` has
+    none here, nor one with fewer than 10 places on either list (``models.withheld``).
     """
-    out = [row for grouping in book.names for row in _unseen(book, grouping)]
+    out = [_unseen(row) for row in fairness if row["grouping"] in book.names]
     if scene is None or not book.dates:
         return out
     date = book.dates[-1]
     o, made = date.o, scene(date.o)
-    before = places_of(o.scores["model"][0], book.places)
     t = o.t.strftime("%Y-%m-%dT%H:%M:%SZ")
-    for what, order in made.others.items():
-        after = places_of(order, book.places)
-        out.append(
-            {"what": what, "t": t, "grouping": "everyone", "group": "everyone"} | _moved(before, [after])
-        )
-        for grouping in book.names:
-            for group in order_of(grouping, date.groups[grouping].to_list()):
-                mask = (date.groups[grouping] == group).to_numpy()
-                row = {"what": what, "t": t, "grouping": grouping, "group": group}
-                out.append(row | _moved(before, [after], mask))
+    before = places_of(o.scores["model"][0], book.places)
+    others = {what: places_of(order, book.places) for what, order in made.others.items()}
+    for what, after in others.items():
+        stays = float(np.minimum(before, after).sum() / before.sum())
+        row = {"what": what, "t": t, "grouping": "everyone", "group": "everyone"}
+        out.append(row | _moved(before, after, np.ones(o.n, dtype=bool)) | {"overlap": number(stays)})
+    lines: list[dict[str, Any]] = []
     for grouping in book.names:
-        for group in order_of(grouping, date.groups[grouping].to_list()):
-            mask = (date.groups[grouping] == group).to_numpy()
-            orders = [np.where(mask, order, o.scores["model"][0]) for order in made.thinned]
-            afters = [places_of(order, book.places) for order in orders]
-            row = {"what": LESS, "t": t, "grouping": grouping, "group": group}
-            out.append(row | _moved(before, afters, mask))
-    return out
+        masks = {
+            group: (date.groups[grouping] == group).to_numpy()
+            for group in order_of(grouping, date.groups[grouping].to_list())
+        }
+        afters = {g: {**others, LESS: _less(o, made, mask, book.places)} for g, mask in masks.items()}
+        not_shown = _shut(grouping, fairness, before, masks, afters)
+        for group, mask in masks.items():
+            for what, after in afters[group].items():
+                row = {"what": what, "t": t, "grouping": grouping, "group": group}
+                row |= _moved(before, after, mask)
+                if group in not_shown:
+                    withheld.hide(row, _PLACES, FEW)
+                lines.append(row)
+    return out + [row for what in (*others, LESS) for row in lines if row["what"] == what]
 
 
-def _moved(before: Array, afters: list[Array], mask: npt.NDArray[np.bool_] | None = None) -> dict[str, Any]:
-    """What a group held of the list and what it would hold; in the mean over ``afters``."""
+_PLACES = ("places", "places_then", "list_share", "list_share_then")
+
+
+def _less(o: Occasion, made: Scene, mask: npt.NDArray[np.bool_], places: float) -> Array:
+    """Places on the list when the members of one group alone were reported less, in the mean over the drawings."""
+    orders = [np.where(mask, order, o.scores["model"][0]) for order in made.thinned]
+    return np.asarray(np.mean([places_of(order, places) for order in orders], axis=0))
+
+
+def _shut(
+    grouping: str,
+    fairness: Sequence[Mapping[str, Any]],
+    before: Array,
+    masks: Mapping[str, npt.NDArray[np.bool_]],
+    afters: Mapping[str, Mapping[str, Array]],
+) -> frozenset[str]:
+    """Groups whose places are not shown on any of the lists: what one question shows, another could be solved with."""
     least = int(settings.load("fairness")["counts"]["least"])
-    mine = np.ones(len(before), dtype=bool) if mask is None else mask
-    if mine.sum() < least:
-        names = ("places", "places_then", "left", "list_share", "list_share_then", "overlap")
-        return dict.fromkeys(names) | {"suppressed": f"fewer than {least} persons"}
-    now, total = float(before[mine].sum()), float(before.sum())
-    then = float(np.mean([after[mine].sum() for after in afters]))
-    stay = float(np.mean([np.minimum(before, after)[mine].sum() for after in afters]))
-    whole = float(np.mean([np.minimum(before, after).sum() for after in afters]))
+    also = {r["group"] for r in fairness if r["grouping"] == grouping and r["list_share"] is None}
+    cells = {}
+    for group, mask in masks.items():
+        size, lists = float(mask.sum()), [before, *afters[group].values()]
+        taken = [float(places[mask].sum()) for places in lists]
+        people = [float((places[mask] > 0).sum()) for places in lists]
+        cells[group] = [size, *taken, *people, *(size - places for places in taken)]
+    return withheld.closed(cells, least, also)
+
+
+def _moved(before: Array, after: Array, mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """What a group holds of the list and what it would hold."""
+    now, then, total = float(before[mask].sum()), float(after[mask].sum()), float(before.sum())
     return {
         "places": number(now),
         "places_then": number(then),
-        "left": number(now - stay),
         "list_share": number(now / total),
         "list_share_then": number(then / total),
-        "overlap": number(whole / total),
         "suppressed": None,
     }
 
 
-def _unseen(book: Book, grouping: str) -> list[dict[str, Any]]:
-    """Each group of a grouping, were ``share`` of its harm unrecorded while the others' is all there."""
-    rule = settings.load("fairness")
-    kept, least = 1.0 - float(rule["under_reporting"]["share"]), int(rule["counts"]["least"])
-    whole = {name: float(line[0]) for name, line in book.whole.sums.items()}
-    out = []
-    for group in book.groups(grouping):
-        tally = book.of(grouping, group)
-        s = {name: float(line[0]) for name, line in tally.sums.items()}
-        row: dict[str, Any] = {"what": UNSEEN, "t": "pooled", "grouping": grouping, "group": group}
-        small, few = tally.persons < least, tally.serious_persons < least
-        with np.errstate(invalid="ignore", divide="ignore"):
-            places = np.float64(s["places"]) / whole["places"]
-            harm = np.float64(s["harm"]) / whole["harm"]
-            harm_then = (s["harm"] / kept) / (whole["harm"] + s["harm"] / kept - np.float64(s["harm"]))
-            figures = {
-                "list_over_harm": places / harm,
-                "list_over_harm_then": places / harm_then,
-                "observed_over_expected": np.float64(s["harm"]) / s["expected"],
-                "observed_over_expected_then": np.float64(s["harm"]) / kept / s["expected"],
-                "serious_observed_over_expected": np.float64(s["serious"]) / s["p"],
-                "serious_observed_over_expected_then": np.float64(s["serious"]) / kept / s["p"],
-            }
-        for name, value in figures.items():
-            row[name] = None if small or (few and name.startswith("serious")) else number(value)
-        row["suppressed"] = f"fewer than {least} persons" if small else None
-        out.append(row)
-    return out
+def _unseen(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A group, were ``share`` of its harm unrecorded while the others' is all there: from its row of ``fairness``."""
+    kept = 1.0 - float(settings.load("fairness")["under_reporting"]["share"])
+    out = {"what": UNSEEN, "t": "pooled", "grouping": row["grouping"], "group": row["group"]}
+    share = row["harm_share"]
+    if row["list_over_harm"] is None or share is None:
+        out |= {"list_over_harm": None, "list_over_harm_then": None}
+    else:  # the share then is (h / kept) / (1 - h + h / kept)
+        raised = kept * (1.0 - share) + share
+        out |= {"list_over_harm": row["list_over_harm"]}
+        out |= {"list_over_harm_then": number(row["list_over_harm"] * raised)}
+    for name in ("observed_over_expected", "serious_observed_over_expected"):
+        out |= {name: row[name], f"{name}_then": None if row[name] is None else number(row[name] / kept)}
+    return out | {"suppressed": row["suppressed"]}

@@ -9,7 +9,7 @@ from models.metrics import Board
 from models.ranking import figure as number
 from models.ranking import share_of
 
-__all__ = ["number", "on_list", "places_of", "shown"]
+__all__ = ["number", "on_list", "places_of"]
 
 Array = npt.NDArray[np.float64]
 
@@ -39,8 +39,3 @@ def places_of(order: Array, places: float) -> Array:
     out = np.zeros(len(order))
     out[listed] = taken[:, 0]
     return out
-
-
-def shown(count: int, least: int) -> int | None:
-    """A count as it may be shown: None below ``least``."""
-    return count if count >= least else None

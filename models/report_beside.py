@@ -337,6 +337,9 @@ def _dual(results: Results) -> list[Block | None]:
     words = {"both_roles": "suspect and victim of the same person", "likely_pairs": "pairs, may be the victim",
              "held": "held for review", "held_listed": "of these, would be on the list"}  # fmt: skip
     body = [[str(r["group"]), *(whole(r[k]) for k in names)] for r in rows]
-    caption = f"Likely victims who stand on record as suspects, {date(rows[0]['t'])}. Counts below 10 are not shown."
+    caption = (
+        f"Likely victims who stand on record as suspects, {date(rows[0]['t'])}. Counts below 10, "
+        "and those that would give one away, are not shown."
+    )
     head = ["sex", *(words.get(k, k.replace("_", " ")) for k in names)]
     return [heading("Victims recorded as suspects"), table(caption, head, body)]

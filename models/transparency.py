@@ -165,8 +165,8 @@ def _otherwise(results: Results) -> dict[str, str]:
     dual = [r for r in results.get("dual_role", ()) if r.get("group") == "everyone"]
     if dual:
         last = dual[-1]
-        held = "fewer than 10" if last.get("held") is None else f"{last['held']:,}"
-        both = "fewer than 10" if last.get("both_roles") is None else f"{last['both_roles']:,}"
+        held = "a number not shown" if last.get("held") is None else f"{last['held']:,}"
+        both = "a number not shown" if last.get("both_roles") is None else f"{last['both_roles']:,}"
         out["dual"] = (
             f"On {str(last['t'])[:10]} {both} persons stood on record as suspect and victim of the same "
             f"person; {held} of them "

@@ -82,7 +82,8 @@ cohort.group_by("sex", "ethnicity_self").len().sort("sex", "len", descending=[Fa
 #
 # One call. `list_over_harm` is the share of the list over the share of the harm recorded afterwards; `fnr` the share of
 # serious harm that the list missed; `observed_over_expected` harm days recorded over harm days foretold, 1 being right.
-# The same draws of persons serve every figure. A count below ten is never shown, nor a rate resting on fewer.
+# The same draws of persons serve every figure. A count below ten is never shown, nor what one could be
+# worked out from.
 
 # %%
 from models import fairness
@@ -122,9 +123,9 @@ rows.filter(pl.col(f"{ratio}_low").is_not_null()).select(
 from models import moves
 
 what_if = pl.DataFrame(made["fairness_sensitivity"], infer_schema_length=None)
-what_if.filter(pl.col("what") == moves.LESS).select(
-    "grouping", "group", "places", "places_then", "left"
-).sort(pl.col("places_then") - pl.col("places")).head(8)
+what_if.filter(pl.col("what") == moves.LESS).select("grouping", "group", "places", "places_then").sort(
+    pl.col("places_then") - pl.col("places")
+).head(8)
 
 # %% [markdown]
 # The same list without the records that police action makes, and with the events that police set going themselves put

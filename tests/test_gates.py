@@ -159,6 +159,18 @@ def test_a_group_whose_serious_harm_is_missed_more_often_is_named() -> None:
     assert by_gate(results)["missed, sex: male"].outcome == PASSED
 
 
+def test_missed_harm_that_is_withheld_passes_only_if_all_of_it_missed_would() -> None:
+    results = good_results()
+    hidden = group("sex", "male") | dict.fromkeys(("fnr_ratio", "fnr_ratio_low", "fnr_ratio_high"))
+    whole = group("everyone", "everyone")
+    results["fairness"] = [whole | {"fnr": 0.85}, hidden]
+    assert by_gate(results)["missed, sex: male"].outcome == PASSED  # 1 / .85 is 1.18
+    results["fairness"] = [whole | {"fnr": 0.7}, hidden]
+    assert by_gate(results)["missed, sex: male"].outcome == TO_SIGN
+    results["fairness"] = [whole | {"fnr": None}, hidden]
+    assert by_gate(results)["missed, sex: male"].outcome == TO_SIGN
+
+
 def test_small_groups_wait_for_a_signature_and_are_not_judged() -> None:
     results = good_results()
     results["fairness"] += [group("age", "missing", serious=49, oe=9.0, fnr=9.0)]
