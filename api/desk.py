@@ -12,7 +12,7 @@ from typing import Any
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home, Load
-from models.approval import standing
+from models.approval import standing, usable
 from models.store import champion, load_model
 from risk.looks import record_look
 from risk.published import PublishedList, lists, read_list
@@ -101,15 +101,18 @@ class Desk:
         return t, next((one for one in reversed(lists(self.home)) if one.as_of == t), None)
 
     def model(self, published: PublishedList | None) -> Mapping[str, Any]:
-        """The model a list was made with, else the one in use."""
-        if published is None:
-            return champion(self.path)
-        version = published.facts["model_version"]
-        if version not in self._docs:
+        """The model a list was made with, else the one in use if it may be used today for these records: what is scored
+        live asks the same as a new list (``models.approval.usable``; NotFoundError, InputError)."""
+        version = None if published is None else str(published.facts["model_version"])
+        if version is not None and version not in self._docs:
             try:
                 self._docs[version] = load_model(self.path, version)
-            except NotFoundError:
-                return champion(self.path)
+            except NotFoundError:  # the list stays; its model is gone from this home
+                version = None
+        if version is None:
+            version = str(usable(self.path, self.load().nature).version)
+            if version not in self._docs:
+                self._docs[version] = load_model(self.path, version)
         return self._docs[version]
 
     def look(

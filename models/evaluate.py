@@ -24,6 +24,7 @@ from models import baselines, compare, evaluate_page, own, sensitivity, settings
 from models.dataset import Progress, Source, monthly, records_begin
 from models.judge import Judge
 from models.recipe import Recipe
+from models.scorer import check_format
 from models.training import fit_until, last_known
 
 POOL = 6

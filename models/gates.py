@@ -74,7 +74,8 @@ def judge(
     ----------
     results: tables of the temporal test (``models.compare.tables`` with ``fairness``); None where there was none.
     versus: tables of the candidate and of the model in use on the same persons and dates, the latter as the score
-        ``champion``; None where there is no champion.
+        ``champion``; None where there is no champion. ``problem``: why they could not be compared; ``unjudged``: why
+        the one in use can be judged by nobody any more (the approver signs).
     facts: see :class:`Facts`.
     limits: as ``models/data/gates.toml``, which is the default.
     """
@@ -215,7 +216,11 @@ def _champion(versus: Mapping[str, Any] | None, facts: Facts, limits: Mapping[st
         yield Verdict(gate, PASSED, "it is the model in use: approved anew")
     else:
         gap = _difference(versus or {}, "champion", "auc")
-        if gap is None or gap.get("low") is None:
+        if versus and versus.get("unjudged"):
+            words = f"the model in use cannot be judged: {versus['unjudged']} The rule gates alone"
+            outcome, words = _sign(facts, words)
+            yield Verdict(gate, outcome, words, limit=(above,))
+        elif gap is None or gap.get("low") is None:
             why = (versus or {}).get("problem", "it was not compared")
             words = f"against the model in use ({facts.in_use}): {why}"
             yield Verdict(gate, FAILED, words, limit=(above,))

@@ -8,6 +8,7 @@ promotion is refused before anything has changed, and a rollback is done all the
 
 from __future__ import annotations
 
+import errno
 import getpass
 import json
 import os
@@ -20,14 +21,16 @@ from typing import Any
 from features.errors import InputError
 from features.home import Home
 from models import gates, settings, store
-from models.approval import NOBODY, standing_of
+from models.approval import is_named, standing_of
 from models.dataset import Progress
 from models.gates import Facts, Verdict
-from models.proof import Tried, beside, reproduce, results_of
-from models.scorer import Scorer
+from models.proof import beside, found_once, reproduce, results_of
+from models.scorer import Scorer, check_format
 
 DECISIONS = "decisions.jsonl"
 GATES = "gates.json"
+_DECIDED = ("kind", "version", "at", "by", "reason", "verdicts")
+_STAYS = "Restore it from a backup; the model in use and the published lists stay as they are."
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Signature:
     override: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.by.strip()) < 2 or not self.reason.strip() or self.by.strip().lower() == NOBODY:
+        if not is_named(self.by) or not self.reason.strip():
             raise InputError(
                 "A change of the model in use needs a named person and a reason.",
                 where="--by, --reason",
@@ -126,13 +129,16 @@ def promote(
     decision = _decision("promote", version, signature, at, verdicts)
     against = [v for v in gates.failed(verdicts) if not _overruled(v, signature)]
     if against:
-        _write_down(place, {**decision, "kind": "refused"}, verdicts, track)
+        _write_down(
+            place, {**decision, "kind": "refused"}, verdicts, track, f"Model {version} is not put in use"
+        )
         raise _refusal(version, against)
     overruled = [v.gate for v in verdicts if v.outcome == gates.FAILED]
     facts = {
         "kind": "promote",
         "approved": True,
         "approved_by": signature.by,
+        "approved_at": _stamp(at),
         "expires_at": _later(at, "days"),
         "override": signature.override if overruled else "",
         "overruled": overruled,
@@ -148,7 +154,7 @@ def promote(
                 cure="Look at doorstep models list, then decide again. Nothing was changed by you.",
             )
         entry = store.point_champion(place, version, signature.by, signature.reason, _stamp(at), facts)
-    notes = _write_down(place, decision, verdicts, track)
+    notes = _write_down(place, decision, verdicts, track, f"Model {version} is in use now")
     if signature.override and not overruled:
         notes.append("the override was not needed and is not kept with the model")
     return Change("promote", version, verdicts, entry, notes)
@@ -197,7 +203,7 @@ def judge(
     progress: Progress | None = None,
 ) -> list[Verdict]:
     """The verdicts of all gates for a saved model, with what they need worked out: the model in use beside it on the
-    same dates, and the fit made again. Both are kept beside the model, so that a second attempt need not wait."""
+    same dates, and the fit made again (``models.proof``: never read from a file)."""
     from models import families
 
     Scorer(doc)  # a document of another version of Doorstep is refused before any work is done
@@ -214,12 +220,10 @@ def judge(
     )
     if not additive or results is None:
         return gates.judge(results, None, facts)
-    tried = Tried(place, doc)
-    reproduced, how = tried.keep("reproduced", {}, lambda: list(reproduce(home, doc, progress)))
+    reproduced, how = found_once(home, doc, "reproduced", lambda: reproduce(home, doc, progress))
     versus = None
     if in_use is not None and in_use != doc["version"]:
-        key = {"champion": in_use, "records": home.require().records().state}
-        versus = tried.keep("versus", key, lambda: beside(home, doc, results, progress))
+        versus = found_once(home, doc, "versus", lambda: beside(home, doc, results, progress), in_use)
     facts = Facts(**{**asdict(facts), "reproduced": reproduced, "reproduction": how})
     return gates.judge(results, versus, facts)
 
@@ -230,11 +234,13 @@ def judge(
 def rollback(home: Path, by: str, reason: str, *, now: datetime | None = None, track: bool = True) -> Change:
     """Put the champion before this one back in use, in one call; after a switching-off, the one that was switched off.
 
-    It keeps the approval it had, for ``rollback_days`` of ``models/data/gates.toml`` at least. Raises InputError when
-    there is none before, or when its file is not the one that was saved: then everything stays as it is.
+    It keeps the approval it had, and its end. Raises InputError when there is none before, when its approval has ended
+    meanwhile, or when its file is not the one that was saved or is of an older format: then everything stays as it is.
+    A damaged ``champion.json`` is written anew from the history.
     """
     signature, at = Signature(by, reason), datetime.now(UTC) if now is None else now
     with store.changing(home, by):
+        mended = _mended(home)
         line = store.line_of_champions(home)
         earlier = [e for e in line[:-1] if e["version"] is not None]
         if not earlier:
@@ -246,19 +252,41 @@ def rollback(home: Path, by: str, reason: str, *, now: datetime | None = None, t
         target = earlier[-1]
         kept: dict[str, Any] = {
             k: target[k]
-            for k in ("approved", "approved_by", "override", "overruled", "signed", "gates")
+            for k in ("approved", "approved_by", "approved_at", "override", "overruled", "signed", "gates")
             if k in target
         }
-        until: str | None = target.get("expires_at")
-        if kept.get("approved"):
-            grace = _later(at, "rollback_days")
-            until = max(until or grace, grace, key=datetime.fromisoformat)
-        facts: dict[str, Any] = {**kept, "kind": "rollback", "expires_at": until}
+        _still_approved(target, at)
+        check_format(store.load_model(home, target["version"]))
+        facts: dict[str, Any] = {**kept, "kind": "rollback", "expires_at": target.get("expires_at")}
         entry = store.point_champion(home, target["version"], by, reason, _stamp(at), facts)
     decision = _decision("rollback", entry["version"], signature, at, [])
-    notes = _write_down(home, decision, None, track)
-    notes += [n for n in standing_of(entry).notes(at) if "ends on" not in n]
-    return Change("rollback", entry["version"], [], entry, notes)
+    notes = _write_down(home, decision, None, track, f"Model {entry['version']} is in use again")
+    notes += standing_of(entry).notes(at)
+    return Change("rollback", entry["version"], [], entry, [*mended, *notes])
+
+
+def _still_approved(target: Mapping[str, Any], at: datetime) -> None:
+    """An approval that has ended is given anew by the gates and a named person, not by going back to it."""
+    found = standing_of(target)
+    if not found.expired(at):
+        return
+    assert found.expires_at is not None
+    raise InputError(
+        f"Model {found.version} is not put back: its approval by {found.approved_by} ended on "
+        f"{found.expires_at:%Y-%m-%d}.",
+        where="models/champions.jsonl",
+        cure=f"Have it judged and approved anew: doorstep promote {found.version} --by NAME --reason TEXT; or use no "
+        "model until there is one: doorstep rollback --off. Nothing was changed.",
+    )
+
+
+def _mended(home: Path) -> list[str]:
+    """What must be said when the pointer's file is damaged and the history stands in for it."""
+    try:
+        store.champion_entry(home)
+    except InputError as problem:
+        return [f"{problem.what} It was written anew; what was in use before is taken from {store.HISTORY}."]
+    return []
 
 
 def switch_off(
@@ -266,16 +294,18 @@ def switch_off(
 ) -> Change:
     """Take the model in use out of use without another: no list is made until one is put back. Published lists stay.
 
-    Raises InputError when none is in use.
+    Raises InputError when none is in use. A damaged ``champion.json`` or history does not stand in its way.
     """
     signature, at = Signature(by, reason), datetime.now(UTC) if now is None else now
     with store.changing(home, by):
-        before = store.champion_version(home)
-        if before is None:
+        mended, last = _mended(home), store.last_entry(home)
+        before = None if last is None else last["version"]
+        if before is None and not mended:
             raise InputError("No model is in use.", where="models", cure="There is nothing to switch off.")
         entry = store.point_champion(home, None, by, reason, _stamp(at), {"kind": "off", "approved": False})
-    notes = _write_down(home, _decision("off", before, signature, at, []), None, track)
-    return Change("off", None, [], entry, notes)
+    decision = _decision("off", before, signature, at, [])
+    notes = _write_down(home, decision, None, track, "The model is switched off now")
+    return Change("off", None, [], entry, [*mended, *notes])
 
 
 # --- writing down --------------------------------------------------------------------------------------------
@@ -314,22 +344,53 @@ def _account() -> str:
 
 
 def _write_down(
-    home: Path, decision: Mapping[str, Any], verdicts: list[Verdict] | None, track: bool
+    home: Path, decision: Mapping[str, Any], verdicts: list[Verdict] | None, track: bool, done: str
 ) -> list[str]:
-    """Keep a decision: a line beside the models, the verdicts beside the model, both in the record of runs; what the
-    record could not take is said, not raised, since the decision has been taken."""
-    line = json.dumps(decision, ensure_ascii=False, sort_keys=True) + "\n"
-    handle = os.open(home / "models" / DECISIONS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    """Keep a decision: a line beside the models, the verdicts beside the model, both in the record of runs. What the
+    record of runs could not take is said, not raised, since the decision has been taken.
+
+    Raises InputError when a file could not be written: it says first what is ``done`` and stays so.
+    """
+    unwritten = []
     try:
-        os.write(handle, line.encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        _append(home / "models" / DECISIONS, json.dumps(decision, ensure_ascii=False, sort_keys=True) + "\n")
+    except OSError as problem:
+        unwritten.append(f"models/{DECISIONS} ({problem.strerror})")
     if verdicts is not None:
         path = home / "models" / str(decision["version"]) / GATES
-        store.write_atomic(path, store.canonical_bytes(decision))
-    if not track:
-        return []
+        try:
+            store.write_atomic(path, store.canonical_bytes(decision))
+        except OSError as problem:
+            unwritten.append(f"models/{decision['version']}/{GATES} ({problem.strerror})")
+    notes = _into_record(home, decision) if track else []
+    if unwritten:
+        raise InputError(
+            f"{done}, by {decision['by']}: {decision['reason']}. But this decision could not be written to "
+            f"{' nor to '.join(unwritten)}.",
+            where="models",
+            cure="Keep this message with the records; make room or mend the folder's rights before the next decision.",
+        )
+    return notes
+
+
+def _append(path: Path, line: str) -> None:
+    """The whole line or nothing of it."""
+    data = line.encode()
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        size = os.fstat(handle).st_size
+        try:
+            if os.write(handle, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(handle)
+        except OSError:
+            os.ftruncate(handle, size)
+            raise
+    finally:
+        os.close(handle)
+
+
+def _into_record(home: Path, decision: Mapping[str, Any]) -> list[str]:
     from models import tracking
 
     try:
@@ -353,12 +414,31 @@ def _recorded(home: Path, doc: Mapping[str, Any], results: Mapping[str, Any] | N
 
 def decisions(home: Path) -> list[dict[str, Any]]:
     """Every decision about a model, refused ones among them, oldest first."""
-    path = home / "models" / DECISIONS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [json.loads(line) for line in lines]
+    return store.json_lines(home / "models" / DECISIONS, keys=_DECIDED, cure=_STAYS)
 
 
 def judged(home: Path, version: str) -> dict[str, Any] | None:
-    """The last decision about a model with its verdicts, or None."""
+    """The last decision about a model with its verdicts, or None; InputError when its file is damaged."""
     path = home / "models" / version / GATES
-    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    cure = f"Restore it from a backup, or remove it: all of it is in models/{DECISIONS} too."
+    return store.small_object(path, keys=_DECIDED, cure=cure) if path.is_file() else None
+
+
+def overruled_by(decision: Mapping[str, Any]) -> list[str]:
+    """The gates that a decision put a model in use against: none when it was refused, or when no override was needed
+    whatever was typed."""
+    if decision["kind"] != "promote":
+        return []
+    return [v["gate"] for v in decision["verdicts"] if v["outcome"] == gates.FAILED]
+
+
+def on_override(decision: Mapping[str, Any]) -> str:
+    """What must be said of the override of a decision, in words: that there was one, or what became of it."""
+    typed = str(decision.get("override") or "")
+    if not typed:
+        return ""
+    if against := overruled_by(decision):
+        return f"OVERRIDE by {decision['by']}, against {'; '.join(against)}: {typed}"
+    if decision["kind"] == "promote":
+        return "an override was offered and was not needed"
+    return f"an override was offered and did not cover what stood against it: {typed}"

@@ -1,13 +1,14 @@
 """What a model must prove before it is put in use: that its results are its own, that it can be made again, and how it
 does beside the model in use.
 
-These take minutes, so that what was found is kept beside the model with everything it depends on.
+These take minutes. They are worked out anew by every command, since a file that kept them could be written by hand.
+Only within one process, where a person looks at the gates and then decides, is a proof that held not tried again.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,25 +17,25 @@ from features.errors import InputError
 from features.home import Home
 from models import store
 from models.dataset import Progress
+from models.scorer import check_format
 
-TRIED = "tried.json"
+_FOUND: dict[tuple[str, ...], Any] = {}
 
 
-class Tried:
-    """What took minutes to find out about a model, kept with what it depends on."""
-
-    def __init__(self, home: Path, doc: Mapping[str, Any]) -> None:
-        self.path = home / "models" / doc["version"] / TRIED
-        self.code = store.code_version()
-
-    def keep(self, name: str, key: Mapping[str, Any], find: Any) -> Any:
-        """The kept value of ``name`` if code and ``key`` are the same, else ``find()``, kept."""
-        wanted = {"code": self.code, **key}
-        known = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
-        if known.get(name, {}).get("key") != wanted:
-            known[name] = {"key": wanted, "value": find()}
-            store.write_atomic(self.path, store.canonical_bytes(known))
-        return known[name]["value"]
+def found_once(home: Home, doc: Mapping[str, Any], name: str, find: Callable[[], Any], *beside: str) -> Any:
+    """``find()``, or what it gave this process before for the same code, model, records and ``beside``; a proof that
+    failed (``False``, or a ``problem``) is not kept: what it lacked may be there the next time."""
+    load = home.current()
+    records = "" if load is None else f"{load.load_id} {load.records().state}"
+    sealed = store.sha256(store.canonical_bytes(doc))
+    key = (str(Path(home.path).resolve()), name, store.code_version(), sealed, records, *beside)
+    if key in _FOUND:
+        return _FOUND[key]
+    value = find()
+    failed = "problem" in value if isinstance(value, dict) else not value[0]
+    if not failed:
+        _FOUND[key] = value
+    return value
 
 
 def results_of(home: Path, doc: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -96,9 +97,18 @@ def beside(
 ) -> dict[str, Any]:
     """The paired differences of a model and the one in use, on the dates of the temporal test; whichever of them has
     seen the future of those dates is made again as it would have been made then. Where the model in use cannot score
-    these records any more (a feature vanished), ``problem`` says so."""
+    these records any more (a feature vanished), ``problem`` says so; where no version of Doorstep that runs here can
+    read its document, ``unjudged`` does."""
     from models.evaluate import evaluate
 
+    try:
+        in_use = store.champion(Path(home.path))
+    except InputError as problem:
+        return {"difference": [], "problem": problem.what}
+    try:
+        check_format(in_use)
+    except InputError as problem:
+        return {"difference": [], "unjudged": problem.what}
     dates = sorted({datetime.fromisoformat(r["t"]) for r in results["cohort"]})
     try:
         found = evaluate(

@@ -125,9 +125,13 @@ def standing(home: Path, version: str, now: datetime | None = None) -> str:
     if found is not None and found.version == version:
         if not found.approved:
             return f"In use without an approval: {found.reason}"
+        loud = f" BY OVERRIDE, against {'; '.join(found.overruled)}" if found.override else ""
         until = f" until {found.expires_at:%Y-%m-%d}" if found.expires_at else ""
         ended = " (that time is over: no new list is made with it)" if found.expired(at) else ""
-        return f"In use, approved by {found.by} on {found.at[:10]}{until}{ended}: {found.reason}"
+        given = f"approved by {found.approved_by} on {found.approved_at[:10]}{until}{loud}{ended}"
+        if found.kind == "rollback":
+            return f"In use again, {given}; put back by {found.by} on {found.at[:10]}: {found.reason}"
+        return f"In use, {given}: {found.reason}"
     decided = [d for d in promote.decisions(home) if d["version"] == version]
     if decided:
         last = decided[-1]
@@ -153,8 +157,8 @@ def decision(home: Path, version: str) -> dict[str, Any] | None:
             else "All gates are passed"
         )
         blocks.append((warn if stands else note)(f"{said}, judged {last['at'][:10]}."))
-        if last.get("override"):
-            blocks.append(warn(f"OVERRIDE by {last['by']}: {last['override']}"))
+        if said := promote.on_override(last):
+            blocks.append((warn if promote.overruled_by(last) else note)(f"{said[0].upper()}{said[1:]}"))
         body = [[v["gate"], OUTCOMES.get(v["outcome"], v["outcome"]), v["words"]] for v in last["verdicts"]]
         strong = [i for i, v in enumerate(last["verdicts"]) if v["outcome"] in ("failed", "to sign")]
         limits = last.get("gates", {})

@@ -13,8 +13,8 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +27,7 @@ from features.errors import InputError, NotFoundError
 CHAMPION = "champion.json"
 HISTORY = "champions.jsonl"
 LOCK = ".lock"
+_ENTRY = ("version", "by", "reason", "at")
 
 
 def canonical_bytes(doc: Mapping[str, Any]) -> bytes:
@@ -104,7 +105,7 @@ def load_model(home: Path, version: str) -> dict[str, Any]:
             cure=f"Versions here: {', '.join(versions(home)) or 'none; run doorstep train'}.",
         )
     data = (folder / "model.json").read_bytes()
-    manifest = _object(folder / "manifest.json")
+    manifest = small_object(folder / "manifest.json")
     doc = json.loads(data) if sha256(data) == manifest.get("model.json") else None
     if doc is None or doc.get("version") != version or version != _version_of(doc):
         raise InputError(
@@ -119,28 +120,66 @@ def _version_of(doc: Mapping[str, Any]) -> str:
     return f"m-{sha256(canonical_bytes({k: v for k, v in doc.items() if k != 'version'}))[:12]}"
 
 
-def _object(path: Path) -> dict[str, Any]:
-    """The JSON object of a small file of ours; a damaged one is refused by its name."""
+def small_object(path: Path, *, keys: Sequence[str] = (), cure: str = "") -> dict[str, Any]:
+    """The JSON object of a small file, with all of ``keys``; a damaged one is refused by its name (InputError)."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as problem:
-        raise InputError(
-            f"{path.name} cannot be read: it is damaged.",
-            where=f"models/{path.name if path.name == CHAMPION else f'{path.parent.name}/{path.name}'}",
-            cure="Restore it from a backup; the published lists stay as they are.",
-        ) from problem
+        raise _damaged(path, cure) from problem
+    if not found.keys() >= set(keys):
+        raise _damaged(path, cure)
+    return found
+
+
+def json_lines(path: Path, *, keys: Sequence[str] = (), cure: str = "") -> list[dict[str, Any]]:
+    """The objects of a file with one a line, each with all of ``keys``; none where there is no file, InputError when it
+    is damaged.
+
+    Only a line feed ends a line: text that somebody pasted into a reason may hold other signs that end one (U+2028).
+    """
+    if not path.is_file():
+        return []
+    try:
+        out = [dict(json.loads(line)) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, ValueError, TypeError) as problem:
+        raise _damaged(path, cure) from problem
+    if any(not entry.keys() >= set(keys) for entry in out):
+        raise _damaged(path, cure)
+    return out
+
+
+def _damaged(path: Path, cure: str) -> InputError:
+    named = path.name if path.parent.name == "models" else f"{path.parent.name}/{path.name}"
+    return InputError(
+        f"{path.name} cannot be read: it is damaged.",
+        where=named if path.parent.name == "drift" else f"models/{named}",
+        cure=cure or "Restore it from a backup; the published lists stay as they are.",
+    )
 
 
 def manifest(home: Path, version: str) -> dict[str, Any]:
     """What was noted beside a model when it was saved: the digest of its document, when it was made."""
-    return _object(home / "models" / version / "manifest.json")
+    return small_object(home / "models" / version / "manifest.json")
 
 
 def champion_entry(home: Path) -> dict[str, Any] | None:
     """The pointer: version in use, by whom, why and when; None before the first. ``version`` is None while the model
     is switched off. InputError when the file is damaged."""
     path = home / "models" / CHAMPION
-    return _object(path) if path.is_file() else None
+    cure = f"doorstep rollback, with or without --off, writes it anew from {HISTORY}; or restore it from a backup. "
+    cure += "The published lists stay as they are."
+    return small_object(path, keys=_ENTRY, cure=cure) if path.is_file() else None
+
+
+def last_entry(home: Path) -> dict[str, Any] | None:
+    """The pointer or, where it is damaged, what the history last wrote down; InputError where that is gone too."""
+    try:
+        return champion_entry(home)
+    except InputError:
+        known = _written(home)
+        if not known:
+            raise
+        return known[-1]
 
 
 def champion_version(home: Path) -> str | None:
@@ -205,33 +244,45 @@ def point_champion(
 
     ``facts`` go into the entry: its ``kind`` (promote, rollback, off, first), whether a named person ``approved`` it,
     ``expires_at``, an ``override``. The pointer is written first and is what counts; a history that lacks it after a
-    crash is completed by :func:`history`. A version whose bytes are not those saved is refused.
+    crash is completed by :func:`history`. Refused are a version whose bytes are not those saved and a damaged history;
+    but switching off needs neither: it is the emergency stop.
     """
     if version is not None:
         load_model(home, version)
+    last = last_entry(home)
+    try:
+        known = history(home)  # completes what a crash left out, before the pointer moves on
+    except InputError:
+        if version is not None:
+            raise
+        known = None
     entry = {"kind": "promote", "approved": version is not None, **(facts or {})}
-    entry |= {"version": version, "by": by, "reason": reason, "at": at, "before": champion_version(home)}
-    known = history(home)  # completes what a crash left out, before the pointer moves on
-    write_atomic(home / "models" / CHAMPION, canonical_bytes(entry))
-    lines = [json.dumps(e, sort_keys=True, ensure_ascii=False) + "\n" for e in (*known, entry)]
-    write_atomic(home / "models" / HISTORY, "".join(lines).encode())
+    entry |= {"version": version, "by": by, "reason": reason, "at": at}
+    entry["before"] = None if last is None else last["version"]
+    try:
+        write_atomic(home / "models" / CHAMPION, canonical_bytes(entry))
+    except OSError as problem:
+        raise InputError(
+            f"{CHAMPION} cannot be written: {problem.strerror}.",
+            where=f"models/{CHAMPION}",
+            cure="Nothing was changed. Make room or mend the folder's rights, then do it again.",
+        ) from problem
+    if known is not None:
+        lines = [json.dumps(e, sort_keys=True, ensure_ascii=False) + "\n" for e in (*known, entry)]
+        with suppress(OSError):  # the pointer is what counts, and the history is completed from it
+            write_atomic(home / "models" / HISTORY, "".join(lines).encode())
     return entry
 
 
 def history(home: Path) -> list[dict[str, Any]]:
-    """Every change of the model in use, oldest first; the pointer itself is the last one."""
-    path = home / "models" / HISTORY
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    try:
-        out = [dict(json.loads(line)) for line in lines]
-    except ValueError as problem:
-        raise InputError(
-            f"{HISTORY} cannot be read: it is damaged.",
-            where=f"models/{HISTORY}",
-            cure="Restore it from a backup; the model in use and the published lists stay as they are.",
-        ) from problem
-    now = champion_entry(home)
+    """Every change of the model in use, oldest first; the pointer is the last one, unless its file is damaged."""
+    out, now = _written(home), last_entry(home)
     return [*out, now] if now is not None and (not out or out[-1] != now) else out
+
+
+def _written(home: Path) -> list[dict[str, Any]]:
+    cure = "Restore it from a backup; the model in use and the published lists stay as they are."
+    return json_lines(home / "models" / HISTORY, keys=_ENTRY, cure=cure)
 
 
 def line_of_champions(home: Path) -> list[dict[str, Any]]:

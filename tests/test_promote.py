@@ -1,102 +1,29 @@
-"""Who may put a model in use: named, past the gates, for a time; taken back in one call; nothing half done."""
+"""Who may put a model in use: named, past the gates, for a time; taken back in one call."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.cli import run_command
-from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home
-from models import approval, promote, store
+from models import approval, promote, report_decision, store
 from models.promote import Signature
 from risk.priority import publish
 from risk.published import lists
+from tests.promoting import NOW, Maker, T, put, results
 
-NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
-SIGNED = Signature("A. Approver", "beats RFGV by .04", sign=True)
-T = parse_as_of("2025-06-01")
-
-
-def results(**changes: Any) -> dict[str, Any]:
-    """Results tables that pass every gate, some changed."""
-    ranking = [
-        {"t": "pooled", "cohort": "all", "score": s, "dates": 6, "auc": auc, "capture_1pc": 0.1}
-        for s, auc in (("model", 0.76), ("rfgv", 0.72))
-    ]
-    harm = [{"part": part, "observed_over_expected": 1.0} for part in ("everyone", "top decile", "top 1 %")]
-    return {
-        "how": "made as at 2024-01-01",
-        "cohort": [{"t": "2024-01-01T06:00:00Z", "cohort": "all", "n": 9}],
-        "ranking": ranking,
-        "difference": [{"rule": "rfgv", "figure": "auc", "difference": 0.04, "low": 0.01, "high": 0.07}],
-        "probability": [{"t": "pooled", "cohort": "all", "slope": 1.0}],
-        "harm": harm,
-        "fairness": [{"grouping": "sex", "group": "missing", "serious_persons": 3, "assessable": False}],
-        "leak_suspect": False,
-        **changes,
-    }
-
-
-@pytest.fixture(autouse=True)
-def fitted_again(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The minutes' work (a second fit, the model in use beside it) stands in here; both are tried in earnest in
-    test_models_train and the notebook. Returns what was asked."""
-    asked: list[str] = []
-
-    def again(home: Home, doc: dict[str, Any], progress: Any = None) -> tuple[bool, str]:
-        asked.append(f"again {doc['version']}")
-        return True, "the same to the bit"
-
-    def beside(home: Home, doc: dict[str, Any], results: Any, progress: Any = None) -> dict[str, Any]:
-        asked.append(f"beside {doc['version']}")
-        return {
-            "difference": [
-                {"rule": "champion", "figure": "auc", "difference": 0.0, "low": -0.002, "high": 0.01}
-            ]
-        }
-
-    monkeypatch.setattr(promote, "reproduce", again)
-    monkeypatch.setattr(promote, "beside", beside)
-    return asked
-
-
-Maker = Callable[..., Path]
-
-
-@pytest.fixture
-def place(small_home_maker: Maker) -> Path:
-    """A home with a load of the hand-made, simulated force and no model."""
-    return small_home_maker(model=False)
-
-
-@pytest.fixture
-def trained(small_document: dict[str, Any]) -> Callable[..., str]:
-    """Saves a model as training leaves it, sealed results beside it: ``trained(home, seed)`` -> version."""
-
-    def make(home: Path, seed: int = 1, found: dict[str, Any] | None = None, **changes: Any) -> str:
-        found = results() if found is None else found
-        data = store.canonical_bytes(found)
-        doc = {**small_document, "seed": seed, "temporal_test": {"sha256": store.sha256(data)}, **changes}
-        made_at = f"2026-02-{seed:02d}T00:00:00+00:00"
-        version = str(store.save(home, doc, {"made_at": made_at})["version"])
-        store.write_atomic(home / "models" / version / "temporal_test.json", data)
-        return version
-
-    return make
-
-
-def put(home: Path, version: str, signature: Signature = SIGNED, now: datetime = NOW) -> promote.Change:
-    return promote.promote(Home(home), version, signature, now=now, track=False)
+pytest_plugins = ("tests.promoting",)
+pytestmark = pytest.mark.usefixtures("fitted_again")
 
 
 def test_a_promotion_needs_a_person_and_a_reason() -> None:
@@ -194,35 +121,6 @@ def test_trees_and_an_unexplained_leak_are_refused_even_with_an_override(
     assert store.champion_version(place) == leaky
 
 
-def test_one_changed_byte_of_model_or_results_is_refused(place: Path, trained: Callable[..., str]) -> None:
-    good, other = trained(place), trained(place, 2)
-    put(place, good)
-    for name in ("model.json", "temporal_test.json"):
-        path = place / "models" / other / name
-        data = path.read_bytes()
-        path.write_bytes(
-            data.replace(b"0.76", b"0.86") if name != "model.json" else data.replace(b"-3.2", b"-3.1")
-        )
-        assert path.read_bytes() != data
-        with pytest.raises(InputError, match="sha256"):
-            put(place, other)
-        path.write_bytes(data)
-    assert store.champion_version(place) == good
-
-
-def test_the_file_of_the_last_champion_altered_refuses_the_rollback_and_the_new_one_stays(
-    place: Path, trained: Callable[..., str]
-) -> None:
-    first, second = trained(place), trained(place, 2)
-    put(place, first)
-    put(place, second)
-    path = place / "models" / first / "model.json"
-    path.write_bytes(path.read_bytes().replace(b"-3.2", b"-3.1"))
-    with pytest.raises(InputError, match="sha256"):
-        promote.rollback(place, "A. Approver", "too many complaints", track=False)
-    assert store.champion_version(place) == second
-
-
 def test_rollback_goes_back_one_by_one_and_never_forward(place: Path, trained: Callable[..., str]) -> None:
     made = [trained(place, seed) for seed in (1, 2, 3)]
     for version in made:
@@ -235,18 +133,35 @@ def test_rollback_goes_back_one_by_one_and_never_forward(place: Path, trained: C
     assert [e["kind"] for e in store.history(place)] == ["promote"] * 3 + ["rollback"] * 2
 
 
-def test_a_model_put_back_keeps_its_approval_and_has_a_month_at_least(
+def test_a_model_put_back_keeps_the_end_of_its_approval(place: Path, trained: Callable[..., str]) -> None:
+    first, second = trained(place), trained(place, 2)
+    put(place, first)
+    put(place, second, now=NOW + timedelta(days=200))
+    done = promote.rollback(place, "B. Chief", "complaints", now=NOW + timedelta(days=364), track=False)
+    assert done.entry is not None
+    assert datetime.fromisoformat(done.entry["expires_at"]) == NOW + timedelta(days=365)
+    assert "ends on 2027-03-01" in done.render()
+
+
+def test_an_approval_that_has_ended_is_not_renewed_by_going_back(
     place: Path, trained: Callable[..., str]
 ) -> None:
     first, second = trained(place), trained(place, 2)
     put(place, first)
     put(place, second, now=NOW + timedelta(days=360))
     late = NOW + timedelta(days=400)  # the first one's approval has ended meanwhile
-    done = promote.rollback(place, "B. Chief", "complaints", now=late, track=False)
-    assert done.entry is not None
-    assert datetime.fromisoformat(done.entry["expires_at"]) == late + timedelta(days=30)
-    early = promote.promote(Home(place), second, SIGNED, now=NOW, track=False)
-    assert early.entry is not None
+    with pytest.raises(InputError, match=r"approval by A\. Approver ended on 2027-03-01") as told:
+        promote.rollback(place, "B. Chief", "complaints", now=late, track=False)
+    assert f"doorstep promote {first}" in told.value.cure
+    assert store.champion_version(place) == second
+    later = NOW + timedelta(days=800)
+    promote.switch_off(place, "B. Chief", "off and on", now=later, track=False)
+    with pytest.raises(InputError, match="ended on"):
+        promote.rollback(place, "B. Chief", "off and on", now=later, track=False)
+    assert store.champion_version(place) is None
+    again = put(place, second, now=later)  # the gates and a named person give it anew
+    assert again.entry is not None
+    assert datetime.fromisoformat(again.entry["expires_at"]) == later + timedelta(days=365)
 
 
 def test_switching_off_stops_new_lists_keeps_the_old_and_can_be_undone(
@@ -314,95 +229,54 @@ def test_no_unapproved_model_makes_a_list_of_real_people(
     assert publish(Home(home), T).facts["approval"]["by"] == "A. Approver"
 
 
-def test_of_two_promotions_that_race_the_second_is_told(
-    place: Path, trained: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+def test_an_override_is_shown_as_one_only_where_it_overruled(
+    place: Path, trained: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first, second = trained(place), trained(place, 2)
-    judge = promote.judge
+    bad = results(probability=[{"t": "pooled", "cohort": "all", "slope": 0.7}])
+    good, poor = trained(place), trained(place, 2, bad)
+    put(place, good, Signature("A. Approver", "better", sign=True, override="to be sure"))
+    with pytest.raises(InputError):
+        put(place, poor, Signature("C. Other", "try", override="we need it"))  # it is no signature
 
-    def slow(*args: Any) -> Any:
-        monkeypatch.setattr(promote, "judge", judge)
-        put(place, first, Signature("C. Other", "quicker", sign=True))  # while our gates are being judged
-        return judge(*args)
+    def shown(version: str) -> tuple[str, str]:
+        assert run_command(["--home", str(place), "models", "show", version]) == 0
+        return capsys.readouterr().out, json.dumps(report_decision.decision(place, version))
 
-    monkeypatch.setattr(promote, "judge", slow)
-    with pytest.raises(InputError, match=f"changed while the gates were judged: now it is {first}"):
-        put(place, second)
-    assert store.champion_version(place) == first
+    for version, words in ((good, "not needed"), (poor, "did not cover what stood against it")):
+        for page in shown(version):
+            assert "OVERRIDE" not in page
+            assert words in page
+    put(place, poor, Signature("C. Other", "try", sign=True, override="we need it"))
+    for page in shown(poor):
+        assert "OVERRIDE by C. Other, against calibration: we need it" in page
 
 
-def test_while_one_holds_the_lock_another_is_told_who(place: Path, trained: Callable[..., str]) -> None:
+def test_the_report_names_who_approved_and_who_put_back(place: Path, trained: Callable[..., str]) -> None:
+    first = trained(place, found=results(probability=[{"t": "pooled", "cohort": "all", "slope": 0.7}]))
+    put(place, first, Signature("A. Approver", "better", sign=True, override="the old one stopped"))
+    put(place, trained(place, 2), now=NOW + timedelta(days=9))
+    promote.rollback(place, "B. Chief", "complaints", now=NOW + timedelta(days=19), track=False)
+    said = report_decision.standing(place, first, NOW + timedelta(days=20))
+    assert "approved by A. Approver on 2026-03-01 until 2027-03-01 BY OVERRIDE, against calibration" in said
+    assert "put back by B. Chief on 2026-03-20: complaints" in said
+
+
+def test_what_is_scored_live_asks_for_the_same_approval_as_a_list(
+    place: Path, trained: Callable[..., str]
+) -> None:
     version = trained(place)
-    program = (
-        "import sys, pathlib; from models import store\n"
-        "with store.changing(pathlib.Path(sys.argv[1]), 'C. Other'): print('held', flush=True); input()"
-    )
-    other = subprocess.Popen(
-        [sys.executable, "-c", program, str(place)],
-        cwd=Path(__file__).parents[1],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert other.stdout is not None
-    try:
-        assert other.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match=r"C\. Other, since"):
-            put(place, version)
-        assert store.champion_entry(place) is None
-    finally:
-        other.kill()  # the lock goes with its holder, however it ends
-        other.wait(30)
-    put(place, version)
-    assert store.champion_version(place) == version
-
-
-def test_a_crash_between_pointer_and_history_loses_nothing(place: Path, trained: Callable[..., str]) -> None:
-    first, second = trained(place), trained(place, 2)
-    put(place, first)
-    before = (place / "models" / store.HISTORY).read_bytes()
-    put(place, second)
-    (place / "models" / store.HISTORY).write_bytes(before)  # as if the power had gone
-    assert [e["version"] for e in store.history(place)] == [first, second]
-    promote.rollback(place, "B. Chief", "complaints", track=False)
-    assert store.champion_version(place) == first
-    assert len((place / "models" / store.HISTORY).read_text().splitlines()) == 3
-
-
-def test_a_document_of_another_version_of_doorstep_is_refused(
-    place: Path, trained: Callable[..., str]
-) -> None:
-    with pytest.raises(InputError, match="format"):
-        put(place, trained(place, format="doorstep-logistic-1"))
-
-
-def test_a_damaged_pointer_is_one_clear_error_and_lists_stay(
-    place: Path, trained: Callable[..., str]
-) -> None:
-    put(place, trained(place))
+    put(place, version, now=datetime.now(UTC))
     publish(Home(place), T)
-    (place / "models" / store.CHAMPION).write_text("{")
-    with pytest.raises(InputError, match=r"champion\.json cannot be read"):
-        publish(Home(place), parse_as_of("2025-06-02"))
-    assert len(lists(Home(place))) == 1
-    health = Desk(Home(place)).health()  # who reads a list is told, and reads it all the same
-    assert health["model_version"] is None
-    assert "champion.json cannot be read" in health["model_notes"][0]
-    assert health["list_id"] is not None
-
-
-def test_a_second_attempt_does_not_fit_again_but_a_new_champion_is_compared_anew(
-    place: Path, trained: Callable[..., str], fitted_again: list[str]
-) -> None:
-    first, second, third = (trained(place, seed) for seed in (1, 2, 3))
-    put(place, first)
-    for _ in range(2):
-        with pytest.raises(InputError):
-            put(place, third, Signature("A. Approver", "better"))
-    assert [a for a in fitted_again if third in a] == [f"again {third}", f"beside {third}"]
-    put(place, second)
-    put(place, third)
-    assert [a for a in fitted_again if third in a].count(f"beside {third}") == 2
+    client = TestClient(create_app(place), base_url="http://127.0.0.1:8000")
+    live, listed = "/persons/P1?as_of=2025-05-20", "/persons/P1?as_of=2025-06-01"
+    pages = [f"{api}{path}" for api in ("", "/api/v1") for path in (live, live.replace("?", "/sheet?"))]
+    assert {client.get(page).status_code for page in pages} == {200}
+    put(place, version, now=datetime.now(UTC) - timedelta(days=366))
+    for page in pages:
+        found = client.get(page)
+        assert found.status_code == 400, page
+        assert "The approval of model" in found.text
+    assert client.get(listed).status_code == 200  # what is published stays
 
 
 def test_the_commands_say_what_was_decided(
@@ -438,4 +312,4 @@ def test_the_commands_say_what_was_decided(
 
 
 def _without_record(write: Any) -> Any:
-    return lambda home, decision, verdicts, track: write(home, decision, verdicts, False)
+    return lambda home, decision, verdicts, track, done: write(home, decision, verdicts, False, done)

@@ -122,7 +122,7 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
     lines += ["", "decisions"] if decided else ["", "nothing was decided about it yet"]
     lines += [
         f"{d['at'][:16]}  {d['kind']:<9} {d['by']}: {d['reason']}"
-        + (f"  OVERRIDE: {d['override']}" if d["override"] else "")
+        + (f"  ({said})" if (said := deciding.on_override(d)) else "")
         for d in decided
     ]
     typer.echo("\n".join(lines))
