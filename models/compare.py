@@ -24,6 +24,7 @@ from models.dataset import WITHIN
 from models.metrics import Board
 from models.ranking import PLACES, Bootstrap, differences, figure, ranking, share_of
 from models.scorer import Scorer
+from models.transforms import padded, padded_length
 
 Array = npt.NDArray[np.float64]
 
@@ -69,12 +70,23 @@ class Occasion:
         return {"all": np.ones(self.n, dtype=bool), **self.flags}
 
 
-def without(doc: Mapping[str, Any], columns: Sequence[str]) -> dict[str, Any]:
-    """The document with what ``columns`` add left out: those facts held at the training average. Raises InputError for
-    a model of trees."""
+def without(doc: Mapping[str, Any], columns: Sequence[str], frame: pl.DataFrame) -> dict[str, Any]:
+    """The document with what ``columns`` add left out: those facts held at the training average, on which weights and
+    tables are centred. Points are not: theirs are held at what they add on average to the rows of ``frame``, the
+    persons judged. Raises InputError for a model of trees."""
     mute = set(columns)
-    heads = {name: parts.without(head, mute) for name, head in doc["heads"].items()}
+    heads = {
+        name: parts.without(head, mute, _mean_shares(head, frame)) for name, head in doc["heads"].items()
+    }
     return {**doc, "heads": heads, "when": None}
+
+
+def _mean_shares(head: Mapping[str, Any], frame: pl.DataFrame) -> dict[str, float]:
+    """Column -> what its points add to the log-odds, in the mean over ``frame``; nothing for other kinds of head."""
+    if head["kind"] != "points" or not frame.height:
+        return {}
+    shares = parts.part(head).shares(lambda column: padded(frame, column), padded_length(frame.height))
+    return {column: float(values[: frame.height].mean()) for column, values in shares.items()}
 
 
 def sensitive_columns(doc: Mapping[str, Any], kind: str) -> list[str]:
@@ -108,7 +120,7 @@ def occasion(
     for kind in ("age", "health"):
         columns = sensitive_columns(doc, kind)
         if columns and scorer.additive:
-            bare = Scorer(without(doc, columns)).score(frame)
+            bare = Scorer(without(doc, columns, frame)).score(frame)
             scores[f"without {kind}"] = (_array(bare["expected_harm"]), _array(bare["p_serious"]))
             p[f"without {kind}"] = scores[f"without {kind}"][1]
     beside, notes = _beside(others or {}, frame)

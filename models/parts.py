@@ -259,10 +259,10 @@ def scaled(head: Mapping[str, Any], intercept: float, slope: float) -> dict[str,
 def without(
     head: Mapping[str, Any], columns: set[str], means: Mapping[str, float] | None = None
 ) -> dict[str, Any]:
-    """The head with what ``columns`` add left out: those facts held at the training average.
+    """The head with what ``columns`` add left out: those facts held at their average.
 
-    A term of a linear head is centred, so that leaving it out does that; a table or an item leaves its mean share
-    (``means``, column -> mean share in training; absent: zero, which centred tables have) in the intercept.
+    Terms of a linear head and tables are centred in training, so that leaving them out does that. Points are not: they
+    leave their mean share (``means``, column -> mean share in log-odds; absent: zero) in the intercept.
     """
     moved = sum((means or {}).get(c, 0.0) for c in columns)
     out = {**head, "intercept": float(head["intercept"]) + moved}

@@ -199,6 +199,26 @@ def test_what_the_list_rests_on() -> None:
     assert (top["family"], top["dates"]) == ("history", 2)
 
 
+def test_points_without_age_keep_what_age_adds_on_average() -> None:
+    """An item left out leaves its mean share behind: the model without age expects about as much as with it."""
+    people = frame()
+    items = [
+        {"column": "hits", "at_least": 3.0, "points": 4},
+        {"column": "age", "below": 60.0, "points": 2},
+        {"column": "age", "missing": True, "points": 1},
+    ]
+    card = {"kind": "points", "intercept": -4.0, "per_point": 0.5, "items": items}
+    doc = model() | {"heads": {"serious": card, "other": {**card, "items": items[:1]}}}
+    bare = compare.without(doc, ["age"], people)
+    young = float((people["age"] < 60).mean())
+    assert bare["heads"]["serious"]["intercept"] == pytest.approx(-4.0 + 0.5 * 2 * young)
+    assert bare["heads"]["other"]["intercept"] == -4.0  # age adds nothing there
+    assert [i["column"] for i in bare["heads"]["serious"]["items"]] == ["hits"]
+    o = compare.occasion(doc, people, START)
+    assert o.p["without age"].mean() == pytest.approx(o.p["model"].mean(), rel=0.05)
+    assert compare.without(doc, ["age"], people.clear())["heads"]["serious"]["intercept"] == -4.0
+
+
 def test_a_list_of_trees_is_not_taken_apart() -> None:
     leaf = {
         "feature": [-1],
