@@ -24,6 +24,7 @@ from models.backtest import backtest
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
 from models.recipe import Recipe, tuned
+from models.proof import reproduce
 from models.report import write_report
 from models.scorer import Scorer
 from models.tune import tune
@@ -408,13 +409,42 @@ def test_next_model_is_a_challenger_until_someone_promotes_it(trained: tuple[Hom
     with pytest.raises(InputError, match="named person"):
         Signature("", "better")
     by = Signature("A. Approver", "newer records", sign=True, override="a made-up force of 400 persons")
-    promote(home, second.doc["version"], by)
+    verdicts = {v.gate: v for v in promote(home, second.doc["version"], by).verdicts}
+    assert verdicts["reproducible"].outcome == "passed"  # fitted again in earnest, from the load
+    assert "the same to the bit" in verdicts["reproducible"].words
+    beside = verdicts["holds the champion"]  # both made again as at the dates of the test, and compared
+    assert beside.value is not None
+    assert beside.low is not None
+    assert first.doc["version"] in beside.words
     assert store.champion_version(home.path) == second.doc["version"]
     assert client.get_model_version_by_alias(REGISTERED, "champion").version == challenger.version
     rollback(home.path, "A. Approver", "back again")
     assert store.champion_version(home.path) == first.doc["version"]
     champion = client.get_model_version_by_alias(REGISTERED, "champion")
     assert champion.tags["doorstep.version"] == first.doc["version"]
+
+
+@pytest.mark.slow
+def test_a_document_that_the_load_does_not_give_again_is_found_out(
+    trained: tuple[Home, training.Trained],
+) -> None:
+    home, first = trained
+    doc = store.load_model(home.path, first.doc["version"])
+    doc["heads"]["serious"]["intercept"] += 1e-9
+    assert reproduce(home, doc) == (False, "fitted again it differs in heads")
+
+
+def test_a_model_whose_load_is_away_proves_nothing(trained: tuple[Home, training.Trained]) -> None:
+    home, first = trained
+    doc = store.load_model(home.path, first.doc["version"])
+    elsewhere = home.path / "elsewhere"
+    (home.path / "loads").rename(elsewhere)
+    try:
+        held, how = reproduce(home, doc)
+    finally:
+        elsewhere.rename(home.path / "loads")
+    assert not held
+    assert "no longer here" in how
 
 
 def test_evaluation_never_shows_in_sample_figures(trained: tuple[Home, training.Trained]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from api.cli import run_command
+from api.commands.models import about
 from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError
@@ -125,6 +126,8 @@ def test_a_champion_of_an_older_format_can_be_replaced_and_not_gone_back_to(
     monkeypatch.setattr(promote, "beside", proof.beside)  # in earnest: it ends before any fit
     old, new = trained(place, 1, format="doorstep-logistic-1"), trained(place, 2)
     store.point_champion(place, old, "A. Approver", "of last year", "2025-03-01T00:00:00+00:00")
+    assert "OF AN OLDER FORMAT" in about(place, old)["standing"]
+    assert "OLDER" not in about(place, new)["standing"]
     with pytest.raises(InputError, match="'doorstep-logistic-1'"):
         evaluate(Home(place), model=old, track=False)
     with pytest.raises(InputError, match="'doorstep-logistic-1'"):

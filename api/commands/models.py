@@ -131,6 +131,7 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
 def about(place: Path, version: str) -> dict[str, Any]:
     """What a line of the list says of a model."""
     from models import store
+    from models.scorer import check_format
 
     made_at = store.manifest(place, version).get("made_at", "")
     try:
@@ -138,12 +139,17 @@ def about(place: Path, version: str) -> dict[str, Any]:
     except InputError:  # the others are listed all the same
         told = "REFUSED: its file is not the one that was saved"
         return {"version": version, "family": "?", "until": "", "made_at": made_at, "standing": told}
+    standing = _standing(place, version, store.champion_entry(place))
+    try:
+        check_format(doc)
+    except InputError:
+        standing += "; OF AN OLDER FORMAT, no list can be made with it"
     return {
         "version": version,
         "family": doc.get("family", "?"),
         "until": doc["training"]["until"],
         "made_at": made_at,
-        "standing": _standing(place, version, store.champion_entry(place)),
+        "standing": standing,
         "load": doc.get("load", {}).get("load_id", ""),
         "nature": doc.get("load", {}).get("nature", ""),
     }
