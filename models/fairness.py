@@ -140,7 +140,8 @@ def shut(lines: Mapping[str, Tally], least: int) -> dict[str, frozenset[str]]:
     """What figures rest on -> the groups of a grouping of which they are not shown (``models.withheld``).
 
     Counts and shares add up to those of everyone, so a group is closed with its neighbours. ``fourfold``: two of hits,
-    misses, listed in vain and the like give the third, so that they are shown together or not at all. Ratios to what
+    misses, listed in vain and the like give the third, so that they are shown together or not at all; what follows from
+    them are person-dates, and those are counted. Ratios to what
     was expected add up to nothing known: they need ten persons of the group itself.
     """
     persons = withheld.closed({g: (t.persons,) for g, t in lines.items()}, least)
@@ -172,7 +173,7 @@ def _row(
     row |= {"listed_persons": tally.listed_persons}
     row |= {name: int(tally.sums[name][0]) for name in ("n", "serious")}
     figures = figures_of(tally, book.whole)
-    ends = intervals_of(figures)
+    ends = intervals_of(figures, tally, book.whole, least)
     for name in FIGURES:
         values = (figures[name][0], *ends[name])
         row |= zip((name, f"{name}_low", f"{name}_high"), map(number, values), strict=True)

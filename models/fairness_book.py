@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+from scipy.stats import beta
 
 from models import metrics
 from models.groups import MISSING, GroupsOf, groupings, order_of
@@ -48,8 +49,7 @@ class _Date:
 class Tally:
     """Sums of one group over all dates, one value a draw (column 0: everybody once), and its different persons.
 
-    ``fourfold``: listed and harmed, listed in vain, harmed but missed, neither: of each the places or the different
-    persons, whichever is less.
+    ``hit_persons``: listed and then harmful; ``fourfold``: person-dates found, listed in vain, missed, neither.
     """
 
     sums: dict[str, Array]
@@ -57,6 +57,7 @@ class Tally:
     serious_persons: int
     listed_persons: int
     free_persons: int
+    hit_persons: int
     fourfold: tuple[float, ...]
     slope: Array
     intercept: Array
@@ -93,8 +94,7 @@ class Book:
         """Sums over the dates of the rows in ``group`` (None: of everyone)."""
         people, width = self.counts.shape
         values = np.zeros((people, len(_SUMS)))
-        cells, of_cell = np.zeros(4), np.zeros((people, 4), dtype=bool)
-        listed, free_of = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
+        listed, free_of, hit = (np.zeros(people, dtype=bool) for _ in range(3))
         places, hits = np.zeros(width), np.zeros(width)
         z, y, person = [], [], []
         for d in self.dates:
@@ -109,11 +109,8 @@ class Book:
             hits += serious[d.listed[mine]] @ d.taken[mine]
             taken = np.zeros(d.o.n)
             taken[d.listed] = d.taken[:, 0]
-            held = np.column_stack((taken, taken, 1.0 - taken, 1.0 - taken))
-            held *= np.column_stack((serious, 1.0 - serious, serious, 1.0 - serious)) * mask[:, None]
-            cells += held.sum(axis=0)
-            of_cell[d.person] |= held > 1e-9  # a person has one row a date
             listed[d.person[mask & (taken > 0)]] = True
+            hit[d.person[mask & (taken > 0) & (serious > 0)]] = True
             free_of[d.person[mask & (free > 0)]] = True
             z.append(metrics.logit(p[mask]))
             y.append(serious[mask])
@@ -125,14 +122,15 @@ class Book:
         if used.any():
             rows_ = np.concatenate(z), np.concatenate(y), np.concatenate(person)
             slope, intercept = calibration_draws(*rows_, self.counts)
-        fourfold = tuple(np.minimum(cells, of_cell.sum(axis=0)).tolist())
+        n, bad, filled, right = (float(sums[name][0]) for name in ("n", "serious", "places", "hits"))
         return Tally(
             sums,
             persons=int(used.sum()),
             serious_persons=int((values[:, 1] > 0).sum()),
             listed_persons=int(listed.sum()),
             free_persons=int(free_of.sum()),
-            fourfold=fourfold,
+            hit_persons=int(hit.sum()),
+            fourfold=(right, filled - right, bad - right, n - bad - filled + right),
             slope=slope,
             intercept=intercept,
         )
@@ -148,11 +146,36 @@ def groups_at(o: Occasion, groups_of: GroupsOf) -> pl.DataFrame:
     return found.with_columns(pl.exclude("person_id").fill_null(MISSING))
 
 
-def intervals_of(figures: Mapping[str, Array]) -> dict[str, tuple[float, float]]:
-    """Lower and upper end of each figure: percentiles of the draws. A figure with so few persons behind it that draws
-    of them hardly vary is not shown at all (``models.withheld``)."""
+def intervals_of(
+    figures: Mapping[str, Array], tally: Tally, whole: Tally, least: int
+) -> dict[str, tuple[float, float]]:
+    """Lower and upper end of each figure: percentiles of the draws. Where fewer than ``least`` different persons were
+    found (or missed, or listed in vain), draws of them hardly vary: the interval also covers the exact one for a part
+    of the persons. Figures with fewer persons behind them than that are not shown (``models.withheld``)."""
     with np.errstate(invalid="ignore"):  # a draw without harm in the group has no finite ratio
-        return {name: metrics.interval(draws[1:]) for name, draws in figures.items()}
+        ends = {name: metrics.interval(draws[1:]) for name, draws in figures.items()}
+    listed, serious, hit = tally.listed_persons, tally.serious_persons, tally.hit_persons
+    if min(hit, serious - hit) < least <= serious:
+        low, high = clopper_pearson(serious - hit, serious)
+        everyone = float(1 - whole.sums["hits"][0] / whole.sums["serious"][0])
+        ends["fnr"] = _wider(ends["fnr"], low, high)
+        if everyone > 0:
+            ends["fnr_ratio"] = _wider(ends["fnr_ratio"], low / everyone, high / everyone)
+    if min(hit, listed - hit) < least <= listed:
+        ends["ppv"] = _wider(ends["ppv"], *clopper_pearson(hit, listed))
+    return ends
+
+
+def _wider(ends: tuple[float, float], low: float, high: float) -> tuple[float, float]:
+    """The smallest interval over both; NaN where either end of ``ends`` is."""
+    return float(np.minimum(ends[0], low)), float(np.maximum(ends[1], high))
+
+
+def clopper_pearson(found: int, of: int, level: float = 0.95) -> tuple[float, float]:
+    """Exact binomial interval of a part ``found`` of ``of`` (Clopper and Pearson 1934)."""
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, found, of - found + 1)) if found else 0.0
+    return low, float(beta.ppf(1 - tail, found + 1, of - found)) if found < of else 1.0
 
 
 def figures_of(tally: Tally, whole: Tally) -> dict[str, Array]:

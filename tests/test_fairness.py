@@ -180,6 +180,30 @@ def test_a_group_scored_too_high_shows_in_its_expected_harm() -> None:
     assert male["observed_over_expected_high"] > 0.8
 
 
+def test_the_interval_of_missed_harm_is_exact_where_few_persons_were_found() -> None:
+    o = occasion(3000, 2)
+    dates = [
+        o,
+        occasion(3000, 2, datetime(2025, 7, 1, 5, tzinfo=UTC)),
+        occasion(3000, 2, datetime(2025, 8, 1, 5, tzinfo=UTC)),
+    ]
+    assert o.outcomes is not None
+    found = o.scores["model"][0][:1000].argsort()[::-1][:60]
+    for date in dates:
+        assert date.outcomes is not None
+        date.outcomes["serious"][found[4:]] = 0.0
+        date.outcomes["serious"][found[:4]] = 1.0  # four persons found at three dates each
+        date.scores["model"][0][:1000][np.setdiff1d(np.arange(1000), found)] = -1.0
+    rows = fairness.tables(dates, by_number({"female": 1000, "male": 2000}), SHARE, draws=60)["fairness"]
+    female = row_of(rows, "female")
+    persons = female["serious_persons"]
+    low, high = fairness_book.clopper_pearson(persons - 4, persons)
+    assert female["fnr"] == pytest.approx(1 - 4 / persons, abs=1e-6)
+    assert female["fnr_low"] <= low + 1e-6
+    assert female["fnr_high"] >= high - 1e-6
+    assert fairness_book.clopper_pearson(2, 20) == pytest.approx((0.0123, 0.3170), abs=1e-4)
+
+
 # --- what is withheld ----------------------------------------------------------------------------------------
 
 
