@@ -8,9 +8,7 @@ promotion is refused before anything has changed, and a rollback is done all the
 
 from __future__ import annotations
 
-import errno
 import getpass
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -23,14 +21,10 @@ from features.home import Home
 from models import gates, settings, store
 from models.approval import is_named, standing_of
 from models.dataset import Progress
+from models.decisions import write_down
 from models.gates import Facts, Verdict
 from models.proof import beside, found_once, reproduce, results_of
 from models.scorer import Scorer, check_format
-
-DECISIONS = "decisions.jsonl"
-GATES = "gates.json"
-_DECIDED = ("kind", "version", "at", "by", "reason", "verdicts")
-_STAYS = "Restore it from a backup; the model in use and the published lists stay as they are."
 
 
 @dataclass(frozen=True)
@@ -129,7 +123,7 @@ def promote(
     decision = _decision("promote", version, signature, at, verdicts)
     against = [v for v in gates.failed(verdicts) if not _overruled(v, signature)]
     if against:
-        _write_down(
+        write_down(
             place, {**decision, "kind": "refused"}, verdicts, track, f"Model {version} is not put in use"
         )
         raise _refusal(version, against)
@@ -154,7 +148,7 @@ def promote(
                 cure="Look at doorstep models list, then decide again. Nothing was changed by you.",
             )
         entry = store.point_champion(place, version, signature.by, signature.reason, _stamp(at), facts)
-    notes = _write_down(place, decision, verdicts, track, f"Model {version} is in use now")
+    notes = write_down(place, decision, verdicts, track, f"Model {version} is in use now")
     if signature.override and not overruled:
         notes.append("the override was not needed and is not kept with the model")
     return Change("promote", version, verdicts, entry, notes)
@@ -260,7 +254,7 @@ def rollback(home: Path, by: str, reason: str, *, now: datetime | None = None, t
         facts: dict[str, Any] = {**kept, "kind": "rollback", "expires_at": target.get("expires_at")}
         entry = store.point_champion(home, target["version"], by, reason, _stamp(at), facts)
     decision = _decision("rollback", entry["version"], signature, at, [])
-    notes = _write_down(home, decision, None, track, f"Model {entry['version']} is in use again")
+    notes = write_down(home, decision, None, track, f"Model {entry['version']} is in use again")
     notes += standing_of(entry).notes(at)
     return Change("rollback", entry["version"], [], entry, [*mended, *notes])
 
@@ -304,7 +298,7 @@ def switch_off(
             raise InputError("No model is in use.", where="models", cure="There is nothing to switch off.")
         entry = store.point_champion(home, None, by, reason, _stamp(at), {"kind": "off", "approved": False})
     decision = _decision("off", before, signature, at, [])
-    notes = _write_down(home, decision, None, track, "The model is switched off now")
+    notes = write_down(home, decision, None, track, "The model is switched off now")
     return Change("off", None, [], entry, [*mended, *notes])
 
 
@@ -343,66 +337,6 @@ def _account() -> str:
         return f"uid {os.getuid()}"
 
 
-def _write_down(
-    home: Path, decision: Mapping[str, Any], verdicts: list[Verdict] | None, track: bool, done: str
-) -> list[str]:
-    """Keep a decision: a line beside the models, the verdicts beside the model, both in the record of runs. What the
-    record of runs could not take is said, not raised, since the decision has been taken.
-
-    Raises InputError when a file could not be written: it says first what is ``done`` and stays so.
-    """
-    unwritten = []
-    try:
-        _append(home / "models" / DECISIONS, json.dumps(decision, ensure_ascii=False, sort_keys=True) + "\n")
-    except OSError as problem:
-        unwritten.append(f"models/{DECISIONS} ({problem.strerror})")
-    if verdicts is not None:
-        path = home / "models" / str(decision["version"]) / GATES
-        try:
-            store.write_atomic(path, store.canonical_bytes(decision))
-        except OSError as problem:
-            unwritten.append(f"models/{decision['version']}/{GATES} ({problem.strerror})")
-    notes = _into_record(home, decision) if track else []
-    if unwritten:
-        raise InputError(
-            f"{done}, by {decision['by']}: {decision['reason']}. But this decision could not be written to "
-            f"{' nor to '.join(unwritten)}.",
-            where="models",
-            cure="Keep this message with the records; make room or mend the folder's rights before the next decision.",
-        )
-    return notes
-
-
-def _append(path: Path, line: str) -> None:
-    """The whole line or nothing of it."""
-    data = line.encode()
-    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        size = os.fstat(handle).st_size
-        try:
-            if os.write(handle, data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            os.fsync(handle)
-        except OSError:
-            os.ftruncate(handle, size)
-            raise
-    finally:
-        os.close(handle)
-
-
-def _into_record(home: Path, decision: Mapping[str, Any]) -> list[str]:
-    from models import tracking
-
-    try:
-        tracking.log_decision(home, str(decision["version"]), decision)
-        tracking.follow(home)
-    except InputError as problem:
-        return [
-            f"{problem.what} The decision is in models/{DECISIONS}; the registry follows at the next one."
-        ]
-    return []
-
-
 def _recorded(home: Path, doc: Mapping[str, Any], results: Mapping[str, Any] | None) -> None:
     """See to it that the model's run is recorded before it can be put in use: a run that could not be recorded when it
     was trained is recorded now."""
@@ -410,35 +344,3 @@ def _recorded(home: Path, doc: Mapping[str, Any], results: Mapping[str, Any] | N
 
     if tracking.registered(home, str(doc["version"])) is None:
         tracking.log_training(home, doc, results, "challenger")
-
-
-def decisions(home: Path) -> list[dict[str, Any]]:
-    """Every decision about a model, refused ones among them, oldest first."""
-    return store.json_lines(home / "models" / DECISIONS, keys=_DECIDED, cure=_STAYS)
-
-
-def judged(home: Path, version: str) -> dict[str, Any] | None:
-    """The last decision about a model with its verdicts, or None; InputError when its file is damaged."""
-    path = home / "models" / version / GATES
-    cure = f"Restore it from a backup, or remove it: all of it is in models/{DECISIONS} too."
-    return store.small_object(path, keys=_DECIDED, cure=cure) if path.is_file() else None
-
-
-def overruled_by(decision: Mapping[str, Any]) -> list[str]:
-    """The gates that a decision put a model in use against: none when it was refused, or when no override was needed
-    whatever was typed."""
-    if decision["kind"] != "promote":
-        return []
-    return [v["gate"] for v in decision["verdicts"] if v["outcome"] == gates.FAILED]
-
-
-def on_override(decision: Mapping[str, Any]) -> str:
-    """What must be said of the override of a decision, in words: that there was one, or what became of it."""
-    typed = str(decision.get("override") or "")
-    if not typed:
-        return ""
-    if against := overruled_by(decision):
-        return f"OVERRIDE by {decision['by']}, against {'; '.join(against)}: {typed}"
-    if decision["kind"] == "promote":
-        return "an override was offered and was not needed"
-    return f"an override was offered and did not cover what stood against it: {typed}"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from features.home import Load
-from models import approval, promote
+from models import approval, decisions
 from models.report_measured import reads
 from models.report_parts import Block, bullets, facts, heading, note, section, table, text, warn, whole, write
 
@@ -132,7 +132,7 @@ def standing(home: Path, version: str, now: datetime | None = None) -> str:
         if found.kind == "rollback":
             return f"In use again, {given}; put back by {found.by} on {found.at[:10]}: {found.reason}"
         return f"In use, {given}: {found.reason}"
-    decided = [d for d in promote.decisions(home) if d["version"] == version]
+    decided = [d for d in decisions.decisions(home) if d["version"] == version]
     if decided:
         last = decided[-1]
         return f"Not in use; last decision: {last['kind']} by {last['by']} on {last['at'][:10]}: {last['reason']}"
@@ -142,7 +142,7 @@ def standing(home: Path, version: str, now: datetime | None = None) -> str:
 def decision(home: Path, version: str) -> dict[str, Any] | None:
     """The gates as last judged, what was decided by whom, and what people must still write."""
     blocks: list[Block | None] = [text(f"{standing(home, version)}.".replace("..", "."))]
-    last = promote.judged(home, version)
+    last = decisions.judged(home, version)
     if last is None:
         blocks.append(
             note(
@@ -157,8 +157,8 @@ def decision(home: Path, version: str) -> dict[str, Any] | None:
             else "All gates are passed"
         )
         blocks.append((warn if stands else note)(f"{said}, judged {last['at'][:10]}."))
-        if said := promote.on_override(last):
-            blocks.append((warn if promote.overruled_by(last) else note)(f"{said[0].upper()}{said[1:]}"))
+        if said := decisions.on_override(last):
+            blocks.append((warn if decisions.overruled_by(last) else note)(f"{said[0].upper()}{said[1:]}"))
         body = [[v["gate"], OUTCOMES.get(v["outcome"], v["outcome"]), v["words"]] for v in last["verdicts"]]
         strong = [i for i, v in enumerate(last["verdicts"]) if v["outcome"] in ("failed", "to sign")]
         limits = last.get("gates", {})
@@ -166,7 +166,7 @@ def decision(home: Path, version: str) -> dict[str, Any] | None:
         blocks.append(
             table(caption, ["gate", "outcome", "what was found"], body, words=(0, 1, 2), strong=strong)
         )
-    decided = [d for d in promote.decisions(home) if d["version"] == version]
+    decided = [d for d in decisions.decisions(home) if d["version"] == version]
     body = [[d["at"][:10], d["kind"], d["by"], d["reason"]] for d in decided]
     blocks.append(
         table("Every decision about it", ["date", "decision", "by", "reason"], body, words=(0, 1, 2, 3))

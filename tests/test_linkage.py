@@ -334,7 +334,7 @@ def test_half_a_line_left_by_a_kill_is_passed_over_and_does_not_swallow_the_next
     store.decide(tmp_path, ("A", "B"), True, "R", "x")
     with (store.folder(tmp_path) / store.LOG).open("a") as log:
         log.write('{"person_id_a": "A", "pers')
-    store.decide(tmp_path, ("C", "D"), False, "R", "x")
+    store.decide(tmp_path, ("C", "D"), False, "R", "pasted\u2028from elsewhere")
     assert [(one["person_id_a"], one["same"]) for one in store.decisions(tmp_path)] == [
         ("A", True),
         ("C", False),

@@ -23,8 +23,8 @@ from models import compare, families, settings, store, training
 from models.backtest import backtest
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
-from models.recipe import Recipe, tuned
 from models.proof import reproduce
+from models.recipe import Recipe, tuned
 from models.report import write_report
 from models.scorer import Scorer
 from models.tune import tune

@@ -16,7 +16,7 @@ from api.cli import run_command
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home
-from models import approval, promote, report_decision, store
+from models import approval, decisions, promote, report_decision, store
 from models.promote import Signature
 from risk.priority import publish
 from risk.published import lists
@@ -42,10 +42,10 @@ def test_who_why_until_when_and_against_what_is_kept(place: Path, trained: Calla
     assert datetime.fromisoformat(entry["expires_at"]) == NOW + timedelta(days=365)
     assert any("sex: missing" in words for words in entry["signed"])  # the groups signed for, by name
     assert "in use, by A. Approver" in done.render()
-    decided = promote.decisions(place)[-1]
+    decided = decisions.decisions(place)[-1]
     assert (decided["kind"], decided["version"]) == ("promote", version)
     assert {v["gate"] for v in decided["verdicts"]} >= {"reproducible", "calibration", "no leak"}
-    assert promote.judged(place, version) == decided
+    assert decisions.judged(place, version) == decided
 
 
 def test_a_refusal_names_the_gates_and_the_distance_and_changes_nothing(
@@ -61,7 +61,7 @@ def test_a_refusal_names_the_gates_and_the_distance_and_changes_nothing(
         put(place, bad)
     assert store.champion_version(place) == good
     assert len(lists(Home(place))) == 1
-    assert promote.decisions(place)[-1]["kind"] == "refused"
+    assert decisions.decisions(place)[-1]["kind"] == "refused"
 
 
 def test_small_groups_are_signed_for_or_the_model_waits(place: Path, trained: Callable[..., str]) -> None:
@@ -286,7 +286,7 @@ def test_the_commands_say_what_was_decided(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(promote, "_recorded", lambda *_: None)  # the record has tests of its own
-    monkeypatch.setattr(promote, "_write_down", _without_record(promote._write_down))
+    monkeypatch.setattr(promote, "write_down", _without_record(decisions.write_down))
     version, home = trained(place), ["--home", str(place)]
     assert run_command([*home, "promote", "newest", "--check"]) == 2
     assert "TO SIGN" in capsys.readouterr().out

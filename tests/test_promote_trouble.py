@@ -18,7 +18,7 @@ from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError
 from features.home import Home
-from models import promote, proof, store
+from models import decisions, promote, proof, store
 from models.evaluate import evaluate
 from models.promote import Signature
 from risk.priority import publish
@@ -204,7 +204,7 @@ def test_text_pasted_into_a_reason_does_not_end_a_line(
     assert store.history(place)[0]["reason"] == f"pasted{sign}from a word processor"
     promote.rollback(place, "B. Chief", f"more{sign}of it", now=NOW, track=False)
     promote.switch_off(place, "B. Chief", f"and{sign}more", track=False)
-    assert [d["kind"] for d in promote.decisions(place)] == ["promote", "promote", "rollback", "off"]
+    assert [d["kind"] for d in decisions.decisions(place)] == ["promote", "promote", "rollback", "off"]
 
 
 @pytest.mark.parametrize("name", ["decisions.jsonl", "VERSION/gates.json"])
@@ -227,14 +227,14 @@ def test_what_could_not_be_written_down_is_told_with_what_has_changed(
 ) -> None:
     first, second = trained(place), trained(place, 2)
     put(place, first)
-    before = (place / "models" / promote.DECISIONS).read_bytes()
+    before = (place / "models" / decisions.DECISIONS).read_bytes()
 
     def full(handle: int, data: bytes) -> int:
         real(handle, data[:20])  # what still fitted
         raise OSError(errno.ENOSPC, "No space left on device")
 
     real = os.write
-    monkeypatch.setattr(promote.os, "write", full)
+    monkeypatch.setattr(decisions.os, "write", full)
     with pytest.raises(InputError, match=f"Model {second} is in use now, by A. Approver") as told:
         put(place, second)
     assert "could not be written to models/decisions.jsonl (No space left on device)" in told.value.what
@@ -243,8 +243,8 @@ def test_what_could_not_be_written_down_is_told_with_what_has_changed(
     with pytest.raises(InputError, match=r"switched off now, by B\. Chief"):
         promote.switch_off(place, "B. Chief", "complaints", now=NOW, track=False)
     assert store.champion_version(place) is None
-    assert (place / "models" / promote.DECISIONS).read_bytes() == before  # no half line is left
-    monkeypatch.setattr(promote.os, "write", real)
+    assert (place / "models" / decisions.DECISIONS).read_bytes() == before  # no half line is left
+    monkeypatch.setattr(decisions.os, "write", real)
     monkeypatch.setattr(store.os, "replace", lambda *_: full(os.open(os.devnull, os.O_WRONLY), b""))
     with pytest.raises(InputError, match=r"champion\.json cannot be written: No space") as told:
         put(place, second)

@@ -103,15 +103,14 @@ def list_(home: HomeOption = None, json: JsonOption = False) -> None:
 def show(version: Version = "champion", home: HomeOption = None, json: JsonOption = False) -> None:
     """One model: what it is, the gates as last judged, and every decision about it; the one in use without a name."""
     take(home, json)
-    from models import gates, store
-    from models import promote as deciding
+    from models import decisions, gates, store
 
     place = home_folder().path
     named = str(store.champion(place)["version"]) if version == "champion" else chosen(place, version)
     store.load_model(place, named)  # refused when its bytes are not those saved
     facts = about(place, named)
-    decided = [d for d in deciding.decisions(place) if d["version"] == named]
-    last = deciding.judged(place, named)
+    decided = [d for d in decisions.decisions(place) if d["version"] == named]
+    last = decisions.judged(place, named)
     if OPTIONS.json:
         typer.echo(as_json({**facts, "decisions": decided}))
         return
@@ -122,7 +121,7 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
     lines += ["", "decisions"] if decided else ["", "nothing was decided about it yet"]
     lines += [
         f"{d['at'][:16]}  {d['kind']:<9} {d['by']}: {d['reason']}"
-        + (f"  ({said})" if (said := deciding.on_override(d)) else "")
+        + (f"  ({said})" if (said := decisions.on_override(d)) else "")
         for d in decided
     ]
     typer.echo("\n".join(lines))
@@ -156,7 +155,7 @@ def about(place: Path, version: str) -> dict[str, Any]:
 
 
 def _standing(place: Path, version: str, entry: dict[str, Any] | None) -> str:
-    from models import promote as deciding
+    from models import decisions
     from models.approval import standing_of
 
     if entry is not None and entry["version"] == version:
@@ -167,7 +166,7 @@ def _standing(place: Path, version: str, entry: dict[str, Any] | None) -> str:
             f" until {now.expires_at:%Y-%m-%d}" if now.expires_at else ""
         )
         return "IN USE" + until + (", BY OVERRIDE" if now.override else "")
-    last = next((d for d in reversed(deciding.decisions(place)) if d["version"] == version), None)
+    last = next((d for d in reversed(decisions.decisions(place)) if d["version"] == version), None)
     if last is None:
         return "challenger: nothing was decided yet"
     done = {

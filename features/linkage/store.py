@@ -119,7 +119,8 @@ def decisions(home: Path) -> list[dict[str, Any]]:
     """Every decision, oldest first; half a line left by a kill is passed over."""
     path = folder(home) / LOG
     out = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    # a line feed alone ends a line: a reason that somebody pasted may hold other signs that do (U+2028)
+    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else ():
         try:
             entry = json.loads(line)
         except ValueError:
