@@ -12,7 +12,7 @@ import polars as pl
 
 from features.errors import InputError
 from features.home import Load
-from models import explain, own, plots, plots_shapes
+from models import explain, intervals, own, plots, plots_shapes, settings
 from models.dataset import Source
 from models.report_parts import (
     Block,
@@ -29,6 +29,7 @@ from models.report_parts import (
     table,
     text,
     warn,
+    whole,
 )
 from models.scorer import Scorer, held_back, sigmoid
 from models.transforms import Term
@@ -39,6 +40,13 @@ PANELS = 12
 BARS = 15
 ROWS = 500
 """Persons over whom contributions are checked and their spread is taken."""
+BANDS = (
+    (0.0, "less than 1 in 100"),
+    (0.01, "1 to 5 in 100"),
+    (0.05, "5 to 10 in 100"),
+    (0.1, "10 in 100 or more"),
+)
+"""Chances, and what they are called, by which persons are grouped to show how wide their intervals are."""
 LEAST = 0.5
 """In 100: chances below this share one line of the card's table."""
 
@@ -51,7 +59,7 @@ def learnt(doc: Doc, load: Load | None) -> dict[str, Any] | None:
     return section(
         "interpretability",
         "What the model adds up",
-        [*shown(doc, frame), *checked(doc, frame, why), _dictionary(doc), _left_out(doc)],
+        [*shown(doc, frame), *checked(doc, frame, why), *sure(doc, frame), _dictionary(doc), _left_out(doc)],
     )
 
 
@@ -93,13 +101,22 @@ def card(doc: Doc, _: pl.DataFrame | None = None) -> Iterator[Block | None]:
         "totals": [{"points": label, "chance": in_100(p)} for label, p in totals],
         "foot": "For one suspect, as of one day, from police records. It does not replace anybody's own assessment.",
     }
-    top = sorted((p for p in lines if p[1] > 0), key=lambda p: -p[1])[:2]
-    if len(top) == 2:
-        points = top[0][1] + top[1][1]
-        yield text(
-            f"Example: of someone only these hold: {top[0][0][:1].lower()}{top[0][0][1:]}; {top[1][0][:1].lower()}"
-            f"{top[1][0][1:]}. {top[0][1]} + {top[1][1]} = {points} points: {in_100(chance(head, points))}."
+    yield text(_sum_of_two(head, lines))
+
+
+def _sum_of_two(head: Mapping[str, Any], lines: list[tuple[str, int]]) -> str:
+    """How to add up, by the first two lines; and that lines about the same fact count together."""
+    columns = [i["column"] for i in head["items"]]
+    several = "Where several lines ask about the same fact, every one that holds is ticked. "
+    said = several if len(set(columns)) < len(columns) else ""
+    if len(lines) > 1:
+        first, second = lines[0][1], lines[1][1]
+        total = first + second
+        said += (
+            f"Adding up: were the first two lines ticked and no other, {first:+d} and {second:+d} would make {total} "
+            f"points, and that stands for {in_100(chance(head, total))}."
         )
+    return said
 
 
 def chance(head: Mapping[str, Any], points: float) -> float:
@@ -337,3 +354,44 @@ def _steady(doc: Doc) -> Block | None:
     ]
     caption = "How steady the reasons of those ranked highest are when the model is learnt again"
     return table(caption, ["between", "persons", "same first reason", "of three reasons, kept"], rows)
+
+
+# --- how sure is one person's figure --------------------------------------------------------------------------
+
+
+def sure(doc: Doc, frame: pl.DataFrame | None) -> list[Block | None]:
+    """What the document keeps for the interval of a person's own figure, and how wide those of the cohort are.
+
+    ``frame``: of :func:`cohort_of`; None: no widths.
+    """
+    kept = doc.get("refits")
+    title = heading("How sure is one person's figure?")
+    if not kept:
+        return [title, text("This model keeps no refits: a person's figure is shown without an interval.")]
+    said = (
+        f"A person's “x in 100” is shown with an interval from {kept['count']} refits on other people, each calibrated "
+        "on the persons its draw left out, and from how far the outcomes of those left out were from what the refits "
+        f"said of them. It is meant to hold in {percent(kept['level'], 0)} of cases, for people with such a history: "
+        "how one person differs from others with the same history is in no record. Whether it does hold cannot be "
+        "seen in police records, and was not measured in this run."
+    )
+    return [title, text(said), None if frame is None else _widths(doc, frame)]
+
+
+def _widths(doc: Doc, frame: pl.DataFrame) -> Block | None:
+    """Medians of figure and interval over the persons of a cohort, by how high the figure is; never of fewer than the
+    fairness tables would show."""
+    found = intervals.interval(doc, frame)
+    if found is None:
+        return None
+    people = found.with_columns(p=Scorer(doc).score(frame)["p_serious"])
+    fewest = int(settings.load("fairness")["counts"]["least"])
+    rows = []
+    for i, (low, words) in enumerate(BANDS):
+        high = BANDS[i + 1][0] if i + 1 < len(BANDS) else 2.0
+        some = people.filter(pl.col("p").is_between(low, high, closed="left"))
+        if some.height >= fewest:
+            middle = some.select(pl.col("p", "p_low", "p_high").median()).row(0)
+            rows.append([words, whole(some.height), *(in_100(v) for v in middle)])
+    caption = "The cohort at the newest date learnt from, by how high the figure is; medians"
+    return table(caption, ["figure", "persons", "figure, median", "from", "to"], rows)

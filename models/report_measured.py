@@ -93,7 +93,6 @@ def accuracy(doc: Mapping[str, Any], results: Results) -> Section:
             heading("Does the expected harm come true?"),
             _harm(doc, results),
             *_lead(results),
-            *_personal(results),
         ],
     )
 
@@ -225,20 +224,6 @@ def _lead(results: Results) -> list[Block | None]:
         "middle half. Harm within days of a list leaves little time to act."
     )
     return [heading("How much warning?"), table(caption, head, body, strong=strong)]
-
-
-def _personal(results: Results) -> list[Block | None]:
-    """How wide the intervals of single persons' figures are, where the run measured it."""
-    rows = results.get("person_interval", ())
-    if not rows:
-        return []
-    head = [str(name).replace("_", " ") for name in rows[0]]
-    body = [[v if isinstance(v, str) else number(v) for v in r.values()] for r in rows]
-    words = tuple(i for i, v in enumerate(rows[0].values()) if isinstance(v, str))
-    return [
-        heading("How sure is one person's figure?"),
-        table("Intervals of single persons' figures", head, body, words=words),
-    ]
 
 
 # --- in short ------------------------------------------------------------------------------------------------

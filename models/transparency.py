@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from models import fairness, fairness_words, families, settings
+from models.compare import sensitive_columns
 from models.groups import groupings
 from models.report_groups import statement, title_of
 from models.report_measured import best_rules, in_short, mine, pooled, pooled_dates, reads
@@ -22,6 +23,7 @@ from models.report_parts import (
     in_100,
     interval,
     listed,
+    note,
     number,
     percent,
     text,
@@ -49,18 +51,10 @@ def facts_of(doc: Doc, results: Results | None, standing: str) -> dict[str, str]
     used = set(Scorer(doc).columns)
     entries = [e for e in doc["dictionary"] if e["column"] in used]
     named = sorted({str(e["family"] or "other").replace("_", " ") for e in entries})
-    health = doc["authorisations"]["health"]
     out = {
         "version": doc["version"],
         "kind": doc["kind"],
         "architecture": ARCHITECTURE[head["kind"]],
-        "explained": (
-            "Each figure is an exact sum of what each history adds; reasons are sentences with the records "
-            "behind them. "
-            f"This model: {ARCHITECTURE[head['kind']]}."
-            if families.class_of(doc["family"]).additive
-            else "Not exactly: its trees act together. The gates refuse to put it in use."
-        ),
         "horizon_days": str(doc["horizon_days"]),
         "harm_scheme": doc["harm"]["scheme"],
         "harm_edition": doc["harm"]["edition"],
@@ -68,8 +62,6 @@ def facts_of(doc: Doc, results: Results | None, standing: str) -> dict[str, str]
         "columns": str(training["columns"]),
         "inputs": str(len(used)),
         "families": listed(named) + (" families" if len(named) > 1 else ""),
-        "health": f"used, authorised by {health['by']} ({health['reason']})" if health else "not used",
-        "age": "used" if reads(doc, "age") else "not used",
         "load_id": load.get("load_id", "none"),
         "nature": load.get("nature", "unknown"),
         "manifest": str(load.get("manifest", ""))[:12] or "none",
@@ -90,12 +82,59 @@ def facts_of(doc: Doc, results: Results | None, standing: str) -> dict[str, str]
         "standing": standing,
         "fairness_summary": "Fairness between groups was not measured in this run.",
     }
-    return out | (_measured(results) if results else {})
+    return out | _sensitive(doc) | _shown(doc) | (_measured(results) if results else {})
+
+
+def _sensitive(doc: Doc) -> dict[str, str]:
+    """What the score reads of age and health, and what it never reads: health markers may tell of a disability."""
+    given, used = doc["authorisations"]["health"], set(Scorer(doc).columns)
+    words = {e["column"]: str(e["text"]) for e in doc["dictionary"]}
+    markers = [words[c] for c in sensitive_columns(doc, "health") if c in used]
+    by = f"authorised by {given['by']} ({given['reason']})" if given else ""
+    health = f"{by}, but this model reads none" if given else "not used"
+    caution, never = "", "disability"
+    if markers:
+        health = f"used ({'; '.join(markers)})" + (f", {by}" if given else "")
+        caution = (
+            "Health markers may tell of a disability, which is a protected characteristic; no groups of people with "
+            "and without one are compared here."
+        )
+        never = "a record of disability (but health markers, which may tell of one, are read)"
+    return {
+        "health": health,
+        "health_caution": caution,
+        "age": "used" if reads(doc, "age") else "not used",
+        "never_read": f"sex, ethnicity, religion, nationality, {never}, pregnancy, place, police-initiated activity",
+    }
+
+
+def _shown(doc: Doc) -> dict[str, str]:
+    """What people are shown beside a figure: with an interval only where refits are kept, with reasons only where they
+    add up, for shorter times only where the model has learnt when."""
+    kind = ARCHITECTURE[doc["heads"]["serious"]["kind"]]
+    exact = families.class_of(doc["family"]).additive
+    kept = doc.get("refits")
+    periods = [str(days) for days in (doc.get("when") or {}).get("periods", ()) if days < doc["horizon_days"]]
+    return {
+        "figure": '"x in 100"' + (" with its interval" if kept else " (this model gives no interval)"),
+        "interval_said": "each figure has an interval for people with such a history"
+        if kept
+        else "this model keeps no refits, so that its figures have no interval",
+        "sooner": f", also for the first {listed(periods)} days" if periods else "",
+        "sums": "; what each column adds (exact sums)" if exact else "",
+        "reasons": "the reasons in words with the records they rest on, what lowers the figure"
+        if exact
+        else "no reasons (its trees act together; the gates refuse to put it in use)",
+        "explained": "Each figure is an exact sum of what each history adds; reasons are sentences with the records "
+        f"behind them. This model: {kind}."
+        if exact
+        else "Not exactly: its trees act together. The gates refuse to put it in use.",
+    }
 
 
 def _measured(results: Results) -> dict[str, str]:
     """Facts of the results tables; each only where its table is there."""
-    out: dict[str, str] = {}
+    out: dict[str, str] = {"reach_said": ""}
     row, probability = mine(results), mine(results, "probability")
     harm = next((r for r in results.get("harm", ()) if r["part"] == "everyone"), None)
     if row and probability and harm:
@@ -104,6 +143,7 @@ def _measured(results: Results) -> dict[str, str]:
             "auc": number(row["auc"]),
             "auc_interval": interval(row["auc_low"], row["auc_high"]),
             "capture": percent(row["capture_1pc"], 0),
+            "ppv": percent(row["ppv_1pc"], 0),
             "skill": number(probability["skill"]),
             "slope": number(probability["slope"], 2),
             "harm_ratio": number(harm["observed_over_expected"], 2),
@@ -114,6 +154,7 @@ def _measured(results: Results) -> dict[str, str]:
     reach = [r["harm_unreachable"] for r in results.get("reach", ()) if "harm_unreachable" in r]
     if reach:
         out["unreachable"] = percent(sum(reach) / len(reach), 0)
+        out["reach_said"] = f"{out['unreachable']} of the harm was out of any list's reach."
     if results.get("fairness"):
         rows = [
             {**r, "title": title_of(r["grouping"])}
@@ -128,7 +169,10 @@ def _measured(results: Results) -> dict[str, str]:
             if g["kind"] == "protected" and name in measured
         ]
         if protected:
+            others = [title_of(name).lower() for name in measured if name != "everyone"]
+            beside = [title for title in others if title not in protected]
             out["protected"] = listed(protected)[:1].upper() + listed(protected)[1:]
+            out["protected"] += f"; beside them {listed(beside)}" if beside else ""
     return out | _otherwise(results)
 
 
@@ -184,7 +228,7 @@ def _field(entry: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, Any]
     for name in ("text", "otherwise"):
         if value is None and name in entry:
             try:
-                value = str(entry[name]).format_map(known)
+                value = " ".join(str(entry[name]).format_map(known).split())  # a fact may be an empty word
             except KeyError:
                 continue
     out = {"key": entry["key"], "title": entry["title"], "value": value, "to_write": entry.get("write")}
@@ -212,12 +256,12 @@ def atrs(known: Mapping[str, str]) -> dict[str, Any]:
 
 
 def checklist(name: str, known: Mapping[str, str]) -> dict[str, Any]:
-    """``atrs_algocare`` or ``atrs_equality``: title, source, duty (or ""), fields."""
+    """``atrs_algocare`` or ``atrs_equality``: title, source, note (what to know before it is read), fields."""
     words = settings.load(name)
     return {
         "title": words["title"],
         "source": words["source"],
-        "duty": words.get("duty", ""),
+        "note": words["note"],
         "fields": [_field(f, known) for f in words["field"]],
     }
 
@@ -253,8 +297,7 @@ def atrs_blocks(record: Mapping[str, Any]) -> list[Block]:
 
 def checklist_blocks(found: Mapping[str, Any]) -> list[Block]:
     """A checklist for the page."""
-    first = [text(found["duty"])] if found["duty"] else []
-    return [*first, *blocks_of(found["fields"]), text(f"Source: {found['source'].rstrip('.')}.")]
+    return [note(found["note"]), *blocks_of(found["fields"]), text(f"Source: {found['source'].rstrip('.')}.")]
 
 
 def sentences(results: Results) -> dict[str, list[str]]:
@@ -294,8 +337,7 @@ def model_card(doc: Doc, results: Results | None, known: Mapping[str, str]) -> l
                         f"{known['last_date']}; "
                         f"load {known['load_id']}, {known['nature']} records"),
         ("How common", f"{rate} of the cohort were recorded for serious harm at the newest date learnt from"),
-        ("Never reads", "Sex, ethnicity, religion, nationality, disability, pregnancy, place, "
-                        "police-initiated activity"),
+        ("Never reads", known["never_read"][:1].upper() + known["never_read"][1:]),
         ("Age, health", f"Age {known['age']}; health markers {known['health']}"),
         ("Figures", " ".join(in_short(results)) if results else "No test on dates it had not learnt from "
                                                                 "was possible."),
