@@ -49,7 +49,7 @@ class _Date:
 class Tally:
     """Sums of one group over all dates, one value a draw (column 0: everybody once), and its different persons.
 
-    ``hit_persons``: listed and then harmful; ``fourfold``: person-dates found, listed in vain, missed, neither.
+    ``fourfold``: person-dates found, listed in vain, missed, neither.
     """
 
     sums: dict[str, Array]
@@ -57,7 +57,6 @@ class Tally:
     serious_persons: int
     listed_persons: int
     free_persons: int
-    hit_persons: int
     fourfold: tuple[float, ...]
     slope: Array
     intercept: Array
@@ -94,7 +93,7 @@ class Book:
         """Sums over the dates of the rows in ``group`` (None: of everyone)."""
         people, width = self.counts.shape
         values = np.zeros((people, len(_SUMS)))
-        listed, free_of, hit = (np.zeros(people, dtype=bool) for _ in range(3))
+        listed, free_of = np.zeros(people, dtype=bool), np.zeros(people, dtype=bool)
         places, hits = np.zeros(width), np.zeros(width)
         z, y, person = [], [], []
         for d in self.dates:
@@ -110,7 +109,6 @@ class Book:
             taken = np.zeros(d.o.n)
             taken[d.listed] = d.taken[:, 0]
             listed[d.person[mask & (taken > 0)]] = True
-            hit[d.person[mask & (taken > 0) & (serious > 0)]] = True
             free_of[d.person[mask & (free > 0)]] = True
             z.append(metrics.logit(p[mask]))
             y.append(serious[mask])
@@ -129,7 +127,6 @@ class Book:
             serious_persons=int((values[:, 1] > 0).sum()),
             listed_persons=int(listed.sum()),
             free_persons=int(free_of.sum()),
-            hit_persons=int(hit.sum()),
             fourfold=(right, filled - right, bad - right, n - bad - filled + right),
             slope=slope,
             intercept=intercept,
@@ -149,14 +146,16 @@ def groups_at(o: Occasion, groups_of: GroupsOf) -> pl.DataFrame:
 def intervals_of(
     figures: Mapping[str, Array], tally: Tally, whole: Tally, least: int
 ) -> dict[str, tuple[float, float]]:
-    """Lower and upper end of each figure: percentiles of the draws. Where fewer than ``least`` different persons were
-    found (or missed, or listed in vain), draws of them hardly vary: the interval also covers the exact one for a part
-    of the persons. Figures with fewer persons behind them than that are not shown (``models.withheld``)."""
+    """Lower and upper end of each figure: percentiles of the draws. Where the rate comes to fewer than ``least`` of the
+    different persons, draws of them hardly vary: the interval also covers the exact one for that part of the persons
+    (worked out from what is shown, since an exact interval can be turned back into its counts).
+    Figures with fewer persons behind them than that are not shown (``models.withheld``)."""
     with np.errstate(invalid="ignore"):  # a draw without harm in the group has no finite ratio
         ends = {name: metrics.interval(draws[1:]) for name, draws in figures.items()}
-    listed, serious, hit = tally.listed_persons, tally.serious_persons, tally.hit_persons
-    if min(hit, serious - hit) < least <= serious:
-        low, high = clopper_pearson(serious - hit, serious)
+    listed, serious = tally.listed_persons, tally.serious_persons
+    missed, hit = float(figures["fnr"][0]) * serious, float(figures["ppv"][0]) * listed
+    if min(missed, serious - missed) < least <= serious:
+        low, high = clopper_pearson(missed, serious)
         everyone = float(1 - whole.sums["hits"][0] / whole.sums["serious"][0])
         ends["fnr"] = _wider(ends["fnr"], low, high)
         if everyone > 0:
@@ -171,7 +170,7 @@ def _wider(ends: tuple[float, float], low: float, high: float) -> tuple[float, f
     return float(np.minimum(ends[0], low)), float(np.maximum(ends[1], high))
 
 
-def clopper_pearson(found: int, of: int, level: float = 0.95) -> tuple[float, float]:
+def clopper_pearson(found: float, of: int, level: float = 0.95) -> tuple[float, float]:
     """Exact binomial interval of a part ``found`` of ``of`` (Clopper and Pearson 1934)."""
     tail = (1 - level) / 2
     low = float(beta.ppf(tail, found, of - found + 1)) if found else 0.0
