@@ -33,6 +33,7 @@ def tables() -> dict[str, Any]:
     scores = (("model", 0.76), ("rfgv", 0.72))
     return {
         "how": "made as at 2024-01-01",
+        "settings_differ": False,
         "cohort": [{"t": "2024-01-01T06:00:00Z", "cohort": "all", "n": 90}],
         "ranking": [
             {"t": "pooled", "cohort": "all", "score": s, "dates": 6, "auc": auc, "auc_low": auc - 0.02}
