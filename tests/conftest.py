@@ -8,11 +8,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import polars as pl
 import pytest
+
+if TYPE_CHECKING:
+    from features.home import Home
 
 SMALL_T = "2025-06-01"
 SMALL_WEEK_BEFORE = "2025-05-25"
@@ -231,4 +236,114 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = make_home(tmp_path_factory.mktemp("small"))
     for when in (SMALL_WEEK_BEFORE, SMALL_T):
         publish(Home(home), parse_as_of(when))
+    return home
+
+
+# --- a drawn force: a few hundred suspects over four years, for what is learnt ------------------------------------
+
+DRAWN_FROM = datetime(2021, 1, 1, tzinfo=UTC)
+DRAWN_TO = datetime(2024, 12, 31, 6, tzinfo=UTC)
+CODES = ("105/01", "008/06", "058/01", "005/01", "019/08", "008/66")
+CHANCE = (0.5, 0.2, 0.15, 0.05, 0.04, 0.06)
+
+
+def draw_force(persons: int = 400, seed: int = 3) -> dict[str, pl.DataFrame]:
+    """Raw frames of a force of ``persons`` suspects over four years: a gamma rate each, a few grave offences."""
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(0.5, 1.6, persons)
+    event, offence, involvement, assessment = [], [], [], []
+    for i in range(persons):
+        grave = 3.0 if rng.random() < 0.2 else 0.6
+        for _ in range(rng.poisson(rate[i] * 4)):
+            k = len(event)
+            at = (DRAWN_FROM + timedelta(seconds=float(rng.uniform(0, 4 * 365.25 * 86400)))).replace(
+                microsecond=0
+            )
+            crime = rng.random() < 0.7
+            entered = at + timedelta(hours=float(rng.exponential(20)))
+            event.append(
+                {
+                    "event_id": f"E{k:05d}",
+                    "kind": "crime" if crime else "non_crime",
+                    "occurred_at": at,
+                    "reported_at": at,
+                    "domestic": "Y",
+                    "source": "victim",
+                    "recorded_at": entered,
+                }
+            )
+            involvement.append(
+                {
+                    "event_id": f"E{k:05d}",
+                    "person_id": f"P{i:04d}",
+                    "role": "suspect",
+                    "victim_id": f"V{i:04d}{int(rng.integers(2))}",
+                    "relationship_to_victim": "partner",
+                    "recorded_at": entered,
+                }
+            )
+            if crime:
+                weights = np.array(CHANCE) * np.array([1, 1, 1, grave, grave, grave])
+                offence.append(
+                    {
+                        "offence_id": f"O{k:05d}",
+                        "event_id": f"E{k:05d}",
+                        "ho_code": str(rng.choice(CODES, p=weights / weights.sum())),
+                        "suspect_id": f"P{i:04d}",
+                        "recorded_at": entered,
+                    }
+                )
+            if rng.random() < 0.6:
+                assessment.append(
+                    {
+                        "assessment_id": f"A{k:05d}",
+                        "event_id": f"E{k:05d}",
+                        "victim_id": f"V{i:04d}0",
+                        "suspect_id": f"P{i:04d}",
+                        "tool": "DASH",
+                        "grade": str(rng.choice(["standard", "medium", "high"])),
+                        "completed_at": entered,
+                        "recorded_at": entered,
+                    }
+                )
+    person = [
+        {"person_id": f"P{i:04d}", "date_of_birth": date(1960 + int(rng.integers(40)), 3, 4)}
+        for i in range(persons)
+    ]
+    raw = {"person": person, "event": event, "offence": offence}
+    raw |= {"involvement": involvement, "risk_assessment": assessment}
+    utc = pl.Datetime("us", "UTC")
+    frames = {}
+    for name, rows in raw.items():
+        frame = pl.DataFrame(rows, infer_schema_length=None)
+        frames[name] = frame.with_columns(
+            pl.col(c).cast(utc) for c, d in frame.schema.items() if d == pl.Datetime
+        )
+    return frames
+
+
+@pytest.fixture(scope="session")
+def drawn_force() -> dict[str, pl.DataFrame]:
+    """Raw frames of the drawn force; never changed in place."""
+    return draw_force()
+
+
+@pytest.fixture(scope="session")
+def home_of() -> Callable[..., Home]:
+    """Makes a home of raw frames in a folder, through the front door."""
+    return make_drawn_home
+
+
+def make_drawn_home(raw: dict[str, pl.DataFrame], folder: Path, load_id: str = "load-1") -> Home:
+    """A home whose current load holds ``raw``, through the front door."""
+    from features.home import Home
+    from features.ingest import ingest
+
+    extract = folder / "extract"
+    extract.mkdir(parents=True)
+    for name, frame in raw.items():
+        frame.write_parquet(extract / f"{name}.parquet")
+    (extract / "extract.json").write_text(json.dumps({"nature": "simulated", "made_by": "test"}))
+    home = Home(folder / "home")
+    ingest(extract, home)
     return home

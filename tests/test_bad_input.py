@@ -20,8 +20,8 @@ from features.histories import histories, subjects_at
 from features.home import Home
 from features.ingest import ingest
 from features.records import Records
-from models.training import train
 from models.store import point_champion, save
+from models.training import train
 from risk.priority import publish
 
 T = datetime(2024, 6, 1, 5, tzinfo=UTC)  # 06:00 in London
@@ -390,7 +390,8 @@ def small_model_doc() -> dict[str, object]:
     }
     head = {"kind": "linear", "intercept": -3.0, "terms": [term]}
     return {
-        "format": "doorstep-model-3", "family": "elastic_net", "changes": None, "tuned_until": None, "seed": 1, "key": "person_id", "horizon_days": 365,
+        "format": "doorstep-model-3", "family": "elastic_net", "changes": None, "tuned_until": None, "seed": 1,
+        "key": "person_id", "horizon_days": 365,
         "harm": {"scheme": "cchi-da", "edition": "2020.1"}, "training": {"until": "2024-05-01T05:00:00Z"},
         "heads": {"serious": head, "other": head},
         "harm_parts": {"scale": 1.0, "serious_days": 250.0, "other_days": 8.0},

@@ -89,7 +89,10 @@ def test_a_sum_that_does_not_hold_is_said_loudly() -> None:
 
 
 def test_reasons_are_steady_where_refits_agree_and_not_where_they_do_not(people: pl.DataFrame) -> None:
-    turned = {**LINEAR, "terms": [_term("n", "log1p", 0.01), _term("days", "decay", 2.0, a=600.0, center=0.0)]}
+    turned = {
+        **LINEAR,
+        "terms": [_term("n", "log1p", 0.01), _term("days", "decay", 2.0, a=600.0, center=0.0)],
+    }
     same = explain.stability({**_doc(LINEAR), "refits": packed([LINEAR, LINEAR])}, people)
     assert same == [
         {"between": "2 refits on other people", "persons": N, "first_same": 1.0, "three_shared": 1.0}

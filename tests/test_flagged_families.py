@@ -9,7 +9,7 @@ import pytest
 
 from features.catalogue import load_catalogue
 from features.errors import InputError
-from models import training, settings
+from models import settings, training
 from models.dataset import Columns, model_columns, refuse_flagged
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,95 +18,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 from features.clocks import canonical, parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home
-from features.ingest import ingest
 from features.records import Records
-from models import compare, families, settings, store, training
-from models.backtest import backtest
+from models import compare, settings, store, training
 from models.dataset import Columns, Source, label_grid, model_columns, person_folds, training_rows
 from models.evaluate import choose_dates, evaluate, oracle_files
 from models.proof import reproduce
-from models.recipe import Recipe, tuned
 from models.report import write_report
 from models.scorer import Scorer
-from models.tune import tune
 
 START = datetime(2021, 1, 1, tzinfo=UTC)
 END = datetime(2024, 12, 31, 6, tzinfo=UTC)
-CODES = ("105/01", "008/06", "058/01", "005/01", "019/08", "008/66")
-CHANCE = (0.5, 0.2, 0.15, 0.05, 0.04, 0.06)
-
-
-def small_force(persons: int = 400, seed: int = 3) -> dict[str, pl.DataFrame]:
-    """Raw frames of a force of ``persons`` suspects over four years: a gamma rate each, a few grave offences."""
-    rng = np.random.default_rng(seed)
-    rate = rng.gamma(0.5, 1.6, persons)
-    event, offence, involvement, assessment = [], [], [], []
-    for i in range(persons):
-        grave = 3.0 if rng.random() < 0.2 else 0.6
-        for _ in range(rng.poisson(rate[i] * 4)):
-            k = len(event)
-            at = (START + timedelta(seconds=float(rng.uniform(0, 4 * 365.25 * 86400)))).replace(microsecond=0)
-            crime = rng.random() < 0.7
-            entered = at + timedelta(hours=float(rng.exponential(20)))
-            event.append(
-                {
-                    "event_id": f"E{k:05d}",
-                    "kind": "crime" if crime else "non_crime",
-                    "occurred_at": at,
-                    "reported_at": at,
-                    "domestic": "Y",
-                    "source": "victim",
-                    "recorded_at": entered,
-                }
-            )
-            involvement.append(
-                {
-                    "event_id": f"E{k:05d}",
-                    "person_id": f"P{i:04d}",
-                    "role": "suspect",
-                    "victim_id": f"V{i:04d}{int(rng.integers(2))}",
-                    "relationship_to_victim": "partner",
-                    "recorded_at": entered,
-                }
-            )
-            if crime:
-                weights = np.array(CHANCE) * np.array([1, 1, 1, grave, grave, grave])
-                offence.append(
-                    {
-                        "offence_id": f"O{k:05d}",
-                        "event_id": f"E{k:05d}",
-                        "ho_code": str(rng.choice(CODES, p=weights / weights.sum())),
-                        "suspect_id": f"P{i:04d}",
-                        "recorded_at": entered,
-                    }
-                )
-            if rng.random() < 0.6:
-                assessment.append(
-                    {
-                        "assessment_id": f"A{k:05d}",
-                        "event_id": f"E{k:05d}",
-                        "victim_id": f"V{i:04d}0",
-                        "suspect_id": f"P{i:04d}",
-                        "tool": "DASH",
-                        "grade": str(rng.choice(["standard", "medium", "high"])),
-                        "completed_at": entered,
-                        "recorded_at": entered,
-                    }
-                )
-    person = [
-        {"person_id": f"P{i:04d}", "date_of_birth": date(1960 + int(rng.integers(40)), 3, 4)}
-        for i in range(persons)
-    ]
-    raw = {"person": person, "event": event, "offence": offence}
-    raw |= {"involvement": involvement, "risk_assessment": assessment}
-    utc = pl.Datetime("us", "UTC")
-    frames = {}
-    for name, rows in raw.items():
-        frame = pl.DataFrame(rows, infer_schema_length=None)
-        frames[name] = frame.with_columns(
-            pl.col(c).cast(utc) for c, d in frame.schema.items() if d == pl.Datetime
-        )
-    return frames
 
 
 def records_of(raw: dict[str, pl.DataFrame]) -> Records:
@@ -113,8 +35,8 @@ def records_of(raw: dict[str, pl.DataFrame]) -> Records:
 
 
 @pytest.fixture(scope="module")
-def raw() -> dict[str, pl.DataFrame]:
-    return small_force()
+def raw(drawn_force: dict[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    return drawn_force
 
 
 @pytest.fixture(scope="module")
@@ -129,18 +51,6 @@ def doc(records: Records) -> dict:
 
 def strip(doc: dict) -> dict:
     return {k: v for k, v in doc.items() if k not in ("load", "version")}
-
-
-def with_home(raw: dict[str, pl.DataFrame], folder: Path, load_id: str = "load-1") -> Home:
-    """A home whose current load holds ``raw``, through the front door."""
-    extract = folder / "extract"
-    extract.mkdir(parents=True)
-    for name, frame in raw.items():
-        frame.write_parquet(extract / f"{name}.parquet")
-    (extract / "extract.json").write_text(json.dumps({"nature": "simulated", "made_by": "test"}))
-    home = Home(folder / "home")
-    ingest(extract, home)
-    return home
 
 
 # --- dates and rows ------------------------------------------------------------------------------------------
@@ -367,9 +277,9 @@ def test_oracle_ratio_is_one_for_the_oracle_itself(records: Records, doc: dict) 
 
 @pytest.fixture(scope="module")
 def trained(
-    tmp_path_factory: pytest.TempPathFactory, raw: dict[str, pl.DataFrame]
+    tmp_path_factory: pytest.TempPathFactory, raw: dict[str, pl.DataFrame], home_of: Callable[..., Home]
 ) -> tuple[Home, training.Trained]:
-    home = with_home(raw, tmp_path_factory.mktemp("force"))
+    home = home_of(raw, tmp_path_factory.mktemp("force"))
     return home, training.train(home, END, seed=1)
 
 
@@ -508,73 +418,3 @@ def test_oracle_files_are_known_by_the_moment_they_spell(tmp_path: Path) -> None
     assert oracle_files(None) == {}
     with pytest.raises(InputError, match="no folder"):
         oracle_files(tmp_path / "nowhere")
-
-
-# --- searches and past origins ---------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def searched(raw: dict[str, pl.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home of its own, for what searches and backtests write."""
-    return with_home(raw, tmp_path_factory.mktemp("searched"))
-
-
-def test_a_search_is_resumed_and_train_uses_it_no_earlier_than_it_knew(
-    searched: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    until = parse_as_of("2024-10-01")
-    first = tune(searched, "elastic_net", until, minutes=0.0)
-    assert first.trials == 1  # as they stand; the budget allows no other
-    assert first.loss == first.loss_before
-    fits: list[int] = []
-    monkeypatch.setattr("models.tune._loss", lambda *a: fits.append(1) or first.loss - 0.001)
-    monkeypatch.setattr("models.tune._draws", lambda *a: iter([{}, {"l1_ratio": 0.9}]))
-    second = tune(searched, "elastic_net", until, minutes=10.0)
-    assert (second.trials, len(fits)) == (2, 1)  # the first trial was not made again
-    changes, known = tuned(searched.path, "elastic_net")
-    assert changes == {"l1_ratio": 0.9} == second.changes
-    recipe = Recipe("elastic_net", 1, changes, None, known)
-    assert recipe.at(until) == recipe
-    assert recipe.at(until - timedelta(days=1)).changes is None
-    (searched.path / "tuning" / "elastic_net.json").write_text("{")
-    with pytest.raises(InputError, match="damaged"):
-        tuned(searched.path, "elastic_net")
-    (searched.path / "tuning" / "elastic_net.json").unlink()
-
-
-def test_a_family_or_setting_that_is_none_is_told_before_any_work(searched: Home) -> None:
-    with pytest.raises(InputError, match="no family 'forest'"):
-        tune(searched, "forest", END, 1.0)
-    with pytest.raises(InputError, match="no setting 'depth'"):
-        families.make("elastic_net", {}, settings={"depth": 3})
-
-
-@pytest.mark.parametrize("family", families.NAMES)
-def test_what_a_search_tries_are_settings_the_family_has(family: str) -> None:
-    held = settings.load(family)
-    for name, values in held["search"].items():
-        assert name in held["fit"]
-        assert held["fit"][name] not in values
-        for value in values:
-            families.make(family, {}, settings={name: value})
-
-
-def test_past_origins_learn_nothing_of_what_they_are_judged_by(
-    searched: Home, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    found = backtest(searched, ["elastic_net"], origins=2, months=2, draws=20)
-    assert found.facts["families"] == ["elastic_net"]
-    for origin in found.facts["origins"]:
-        newest = datetime.fromisoformat(origin["learnt_from"][1])
-        assert newest + timedelta(days=365 + 90) <= datetime.fromisoformat(origin["origin"])
-        assert origin["judged"][0] == origin["origin"]
-    judged = [t for origin in found.facts["origins"] for t in origin["judged"]]
-    assert len(set(judged)) == 4
-    pooled = [r for r in found.tables["ranking"] if r["t"] == "pooled" and r["cohort"] == "all"]
-    assert {"model", "rfgv", "count_365"} <= {r["score"] for r in pooled}
-    assert all(r["dates"] == 4 for r in pooled)
-    monkeypatch.setattr("models.backtest.fit_until", lambda *a: pytest.fail("it was made already"))
-    again = backtest(searched, ["elastic_net"], origins=2, months=2, draws=20)
-    assert again.to_dict() == found.to_dict()
-    with pytest.raises(InputError, match="too short for 9 origins"):
-        backtest(searched, ["elastic_net"], origins=9, months=6)

@@ -92,9 +92,16 @@ def test_notebooks_hold_no_outputs_and_no_machine_paths() -> None:
 
 
 @pytest.mark.slow
-def test_the_challenge_runs_also_where_its_rows_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_challenge_runs_also_where_its_rows_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("DOORSTEP_DATA", str(tmp_path / "nothing"))
     shown = shown_by("04-nij-challenge.py", tmp_path, monkeypatch)
-    for words in ("these are INVENTED rows", "Scorecard", "Explainable boosting machine", "cut off below a half"):
+    for words in (
+        "these are INVENTED rows",
+        "Scorecard",
+        "Explainable boosting machine",
+        "cut off below a half",
+    ):
         assert words in shown, words
     assert "Traceback" not in shown

@@ -24,7 +24,7 @@ from features.home import Home
 from features.ingest import ingest
 from features.own import catalogue_at
 from features.own_check import add, check, remove
-from models import training, store
+from models import store, training
 from models.dataset import model_columns
 from models.report import write_report
 from models.store import champion
