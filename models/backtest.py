@@ -23,8 +23,8 @@ from features.records import Records
 from models import families, settings, store
 from models.compare import Occasion
 from models.dataset import Progress, Source, monthly, records_begin
-from models.evaluate import Evaluation, oracle_files, unreachable
-from models.judge import Judge
+from models.evaluate import Evaluation, oracle_files
+from models.judge import Judge, unreachable
 from models.recipe import Recipe, tuned
 from models.training import fit_until, last_known
 

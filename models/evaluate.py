@@ -22,7 +22,7 @@ from features.labels import reporting_delay
 from features.records import Records
 from models import baselines, compare, evaluate_page, own, sensitivity, settings, store
 from models.dataset import Progress, Source, monthly, records_begin
-from models.judge import Judge
+from models.judge import Judge, unreachable
 from models.recipe import Recipe
 from models.scorer import check_format
 from models.training import fit_until, last_known
@@ -241,22 +241,6 @@ def _occasion(
     if truth is not None:
         out.reach["oracle_missing"] = float(out.persons.is_in(truth["person_id"].implode()).not_().sum())
     return out
-
-
-def unreachable(source: Source, t: datetime) -> dict[str, float]:
-    """Share of the recorded harm, and of the serious cases, of the horizon that no list at T could have reached: by
-    persons who were not in the cohort, or stood apart from it."""
-    main = int(settings.load("logistic")["grid"]["horizons"][0])
-    everyone = source.outcomes_at(t, main, everyone=True)
-    members = source.features_at(t).filter(pl.col("in_scope")).select("person_id")
-    inside = everyone.join(members, on="person_id", how="semi")
-    harm, serious = int(everyone["harm_cd"].sum()), int(everyone["serious"].sum())
-    return {
-        "harm_days": harm / 100,
-        "harm_unreachable": round(1 - int(inside["harm_cd"].sum()) / harm, 6) if harm else 0.0,
-        "serious_persons": float(serious),
-        "serious_unreachable": round(1 - int(inside["serious"].sum()) / serious, 6) if serious else 0.0,
-    }
 
 
 def oracle_files(truth: Path | None) -> dict[datetime, Path]:

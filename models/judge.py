@@ -111,3 +111,19 @@ class Judge:
                 occasions, groups.groups_of(self.load), None, draws, seed, roles_of=roles, scene=scene
             )
         return out
+
+
+def unreachable(source: Source, t: datetime) -> dict[str, float]:
+    """Share of the recorded harm, and of the serious cases, of the horizon that no list at T could have reached: by
+    persons who were not in the cohort, or stood apart from it."""
+    main = int(settings.load("logistic")["grid"]["horizons"][0])
+    everyone = source.outcomes_at(t, main, everyone=True)
+    members = source.features_at(t).filter(pl.col("in_scope")).select("person_id")
+    inside = everyone.join(members, on="person_id", how="semi")
+    harm, serious = int(everyone["harm_cd"].sum()), int(everyone["serious"].sum())
+    return {
+        "harm_days": harm / 100,
+        "harm_unreachable": round(1 - int(inside["harm_cd"].sum()) / harm, 6) if harm else 0.0,
+        "serious_persons": float(serious),
+        "serious_unreachable": round(1 - int(inside["serious"].sum()) / serious, 6) if serious else 0.0,
+    }

@@ -26,7 +26,7 @@ from features.home import Home, Load
 from features.records import Records
 from models import approval, explain, families, fitting, own, refits, settings, store
 from models.dataset import Columns, Progress, Source, label_grid, model_columns, refuse_flagged, training_rows
-from models.judge import Judge
+from models.judge import Judge, unreachable
 from models.logistic import ElasticNet, term_sign
 from models.parts import part
 from models.recipe import SETTINGS_LATER, Recipe, tuned
@@ -239,7 +239,10 @@ def temporal_test(
         if doc["heads"]["serious"]["fallback"] is not None:
             continue  # the procedure could not yet tell anyone apart: nothing to test
         judge = Judge(records, doc, load)
-        occasions = [judge.occasion(frame, t) for t, frame in source.frames(tests, "test dates")]
+        occasions = []
+        for t, frame in source.frames(tests, "test dates"):
+            occasions.append(judge.occasion(frame, t))
+            occasions[-1].reach = unreachable(source, t)
         out = judge.tables(occasions, doc["training"]["base_rate_newest"], draws, recipe.seed, source=source)
         out["rules"] = judge.rules(source.features_at(tests[-1]))
         out["settings_differ"] = recipe.at(tests[0]) != recipe
