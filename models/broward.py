@@ -157,7 +157,7 @@ def rows_as_screened(
 
 def train(rows: pl.DataFrame, outcome: str, shapes: Mapping[str, str]) -> Fitted:
     """Elastic-net logistic regression: penalty by held-out loss over person folds, recalibrated on the held-out."""
-    config = settings.load("logistic")["fit"]
+    config = settings.load("logistic")["fit"] | settings.load("elastic_net")["fit"]
     terms, _ = declare(rows, shapes)
     x, y = design(rows, terms), rows[outcome].to_numpy().astype(np.float64)
     fold = person_folds(rows["person_id"], int(config["person_folds"]))
@@ -303,7 +303,7 @@ def _auc(score: Array, y: Array) -> tuple[float, float, float]:
 
 
 def _path(x: Array, y: Array, penalties: Sequence[float]) -> list[Fit]:
-    config = settings.load("logistic")["fit"]
+    config = settings.load("elastic_net")["fit"]
     return fit_path(
         x,
         y,

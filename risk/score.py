@@ -69,7 +69,9 @@ def score(load: Load, doc: Mapping[str, Any], person_id: str, now: datetime | No
     """The score of one person now, from all the force knew a moment ago; ``features`` holds the whole history row.
 
     The load is held ready in memory by the first call (seconds), and every call takes in what was added since, by
-    whichever process. Equal to the bit to the batch at the same T. No row when the person is not in the cohort.
+    whichever process. The scores equal the batch at the same T to the bit; whether someone is held for review as a
+    likely victim takes their pairs as well and is told by :func:`score_cohort`, as lists and pages tell it. No row when
+    the person is not in the cohort.
     """
     load.ready()
     load.refresh()

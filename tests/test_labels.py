@@ -155,6 +155,7 @@ class PlainForce:
             "person_id": person, "serious": serious, "other": happened and not serious, "any_event": happened,
             "harm_cd": sum(harms), "max_harm_cd": max(harms, default=0), "learnt_cd": learnt,
             "serious_182": max(harms, default=0) >= 18200, "serious_10": max(harms, default=0) >= 1000,
+            "serious_day": min((-((t - row[2]["occurred_at"]) // DAY) for row in within if row[4]), default=None),
         }  # fmt: skip
 
     def delay(self, t: datetime) -> int:
@@ -291,7 +292,7 @@ def test_empty_tables_and_dates_outside_the_records_work(t: datetime) -> None:
     nothing = Records.from_canonical(canonical({}))
     who = pl.DataFrame({"person_id": ["a"]})
     for records in (nothing, records_of(one_offence())):
-        assert outcomes(records, who, t, 365).row(0)[1:] == (False, False, False, 0, 0, 0, False, False)
+        assert outcomes(records, who, t, 365).row(0)[1:] == (False,) * 3 + (0,) * 3 + (False, False, None)
         assert exposure_days(records, who, t, 365).rows() == [("a", 365.0, "horizon")]
         assert reporting_delay(records, t) >= 90
     assert outcomes(nothing, who.clear(), START, 365).height == 0

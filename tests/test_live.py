@@ -19,7 +19,7 @@ from features.home import Home
 from features.live import Live
 from features.nominals import Links, clusters_at
 from features.records import Records
-from risk.score import score_cohort, score_records
+from risk.score import score_cohort
 
 T = datetime(2024, 6, 1, 5, tzinfo=UTC)
 ROWS = {table: 30 if table in ("event", "involvement", "offence") else 9 for table in TABLES}
@@ -232,7 +232,7 @@ def test_a_live_score_equals_the_batch_before_and_after(small_home_maker: Any) -
     first = score_cohort(load, doc, NOW, ["P2"]).frame
     append(home, added_event("N2", "2025-05-31T22:00Z"))
     load.refresh()
-    batch = score_records(home.require().records(), doc, NOW).frame
+    batch = score_cohort(home.require(), doc, NOW).frame
     alone = [score_cohort(load, doc, NOW, [person]).frame for person in batch["person_id"]]
     for name in ("p_serious", "p_any", "expected_harm", "in_scope", "count_365"):
         assert pl.concat(alone)[name].equals(batch[name], null_equal=True), name
