@@ -7,21 +7,18 @@ sign-in, answers only loopback requests, and sends a content policy under which 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from api import problems
 from api.desk import Desk, refuse_operational
-from api.routes import data, pages
+from api.routes import routers
+from api.templates import environment
 from features.home import Home
-from risk import words
 
 HERE = Path(__file__).parent
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1", "[::1]"}
@@ -54,11 +51,11 @@ def create_app(home: Home | Path) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = Desk(place)
-    app.state.pages = _templates()
+    app.state.pages = environment()
     app.middleware("http")(_guard)
     problems.install(app)
-    app.include_router(data.router)
-    app.include_router(pages.router)
+    for router in routers():
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return app
 
@@ -86,26 +83,3 @@ def _from_elsewhere(request: Request) -> bool:
         return request.client is not None and not ip_address(request.client.host).is_loopback
     except ValueError:  # a test client's name, which is no network address
         return False
-
-
-def _templates() -> Environment:
-    pages = Environment(
-        loader=FileSystemLoader(HERE / "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    filters: dict[str, Any] = {
-        "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "day": words.day,
-        "day_of": lambda text: words.day(datetime.fromisoformat(text)),
-        "hundred": words.in_100,
-        "day_time": words.day_time,
-        "amount": words.amount,
-        "plain": words.plain,
-        "listed": words.listed,
-    }
-    pages.filters.update(filters)
-    pages.globals["count"] = words.count
-    return pages

@@ -170,7 +170,7 @@ def test_our_own_fault_is_told_without_a_persons_data(
     def broken(*_: object) -> None:
         raise ValueError("P1 Adam Quillmark")
 
-    monkeypatch.setattr("api.routes.pages.person", broken)
+    monkeypatch.setattr("api.routes.persons.person", broken)
     found = client.get("/persons/P1")
     assert found.status_code == 500
     assert "not your fault" in found.text

@@ -1,1 +1,20 @@
-"""The routes: JSON under /api/v1 and, at the same path without the prefix, a page."""
+"""The routes, a module a topic: each has ``pages`` (HTML) and ``data`` (the same as JSON under /api/v1)."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from fastapi import APIRouter
+
+TOPICS = (
+    "home",
+    "lists",
+    "persons",
+    "sheets",
+)
+
+
+def routers() -> list[APIRouter]:
+    """Every topic's routers, in the order of ``TOPICS``."""
+    modules = [import_module(f"api.routes.{topic}") for topic in TOPICS]
+    return [router for module in modules for router in (module.data, module.pages)]

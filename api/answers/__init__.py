@@ -1,0 +1,1 @@
+"""The shapes of the JSON answers, a module a topic, with examples for the OpenAPI document."""

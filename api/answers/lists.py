@@ -1,0 +1,136 @@
+"""The shapes of published lists in JSON."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import Field
+
+from api.answers.base import Answer
+
+
+class TeamArea(Answer):
+    """A team and the districts it covers."""
+
+    team_id: str = Field(examples=["D4"])
+    name: str | None = Field(default=None, examples=["District 4"])
+    districts: list[str] = Field(examples=[["D4"]])
+
+
+class Counts(Answer):
+    """How many persons a list is about."""
+
+    ranked: int = Field(examples=[4120])
+    listed: int = Field(examples=[212])
+    apart: int = Field(examples=[63])
+    entrants: int = Field(examples=[9])
+
+
+class ListSummary(Answer):
+    """What a published list says of itself."""
+
+    list_id: str = Field(examples=["20260101T0600Z-3f2a9c01d4"])
+    as_of: datetime
+    published_at: datetime
+    nature: str = Field(examples=["simulated"])
+    load_id: str
+    model_version: str
+    approval: dict[str, Any] | None = Field(
+        None, description="Who put the model in use, why, until when, and against which gates if any."
+    )
+    code_version: str
+    harm: Any = Field(description="Harm scheme and edition behind the score.")
+    horizon_days: int = Field(examples=[365])
+    data_until: datetime | None
+    counts: Counts
+    previous: dict[str, Any] | None = Field(description="The list that changes are told against.")
+
+
+class Lists(Answer):
+    """Published lists, newest first."""
+
+    lists: list[ListSummary]
+    teams: list[TeamArea]
+
+
+class ListReason(Answer):
+    """A reason on a row: a sentence and the records it counts."""
+
+    group: str = Field(examples=["Reports"])
+    sentence: str = Field(examples=["4 domestic reports as suspect in the last 90 days, 1 in the 90 before"])
+    contribution: float = Field(
+        description="Log-odds against the average of the training rows.", examples=[0.82]
+    )
+    events: list[str] = Field(description="event_id of the newest records it counts.", examples=[["E000123"]])
+    references: list[str] = Field(
+        description="The same by the reference officers use.", examples=[["42/1234/25"]]
+    )
+    more: int = Field(description="How many further records it counts.", examples=[2])
+
+
+class ListRow(Answer):
+    """One place on a list."""
+
+    rank: int = Field(examples=[1])
+    rank_before: int | None = Field(examples=[4])
+    change: str = Field(examples=["up 3"])
+    person_id: str = Field(examples=["P00017"])
+    name: str | None = None
+    district: str = Field(examples=["D4"])
+    team_rank: int = Field(examples=[1])
+    in_100: str = Field(description="p_serious as a natural frequency.", examples=["7 in 100"])
+    p_serious: float = Field(examples=[0.0712])
+    p_any: float = Field(examples=[0.4321])
+    expected_harm: float = Field(
+        description="Harm days expected to be recorded in the horizon.", examples=[41.3]
+    )
+    harm_days_365: float | None = Field(examples=[190.0])
+    incidents_30: int
+    incidents_90: int
+    incidents_365: int
+    days_since: int | None
+    victims_1095: int | None
+    count_rank: int = Field(
+        description="Rank by domestic events in 365 days; equals share a place.", examples=[12]
+    )
+    state: list[str] | None = Field(examples=[["On bail until 14 January 2026: no contact"]])
+    release_due: datetime | None
+    reasons: list[ListReason] | None
+    age_unknown: bool
+    records: int | None = Field(default=None, description="Nominal records taken as this person; null: one.")
+    match: float | None = Field(default=None, description="The weakest match that holds them together.")
+    linked: bool = Field(default=True, description="False: arrived after the last link run.")
+    restricted: bool | None = Field(
+        description="Reasons are kept back: the record is open to named users only."
+    )
+    withheld: bool = Field(default=False, description="Taken out of the records by law since publication.")
+
+
+class Leaver(Answer):
+    """Who was on the last list and is not on this one."""
+
+    person_id: str
+    rank_before: int
+    why: str = Field(examples=["now 131 in the ranking"])
+
+
+class Apart(Answer):
+    """Who stands apart from the ranking, and why."""
+
+    person_id: str
+    district: str
+    reason: str = Field(examples=["in prison or on remand"])
+    release_due: datetime | None
+
+
+class ListAnswer(ListSummary):
+    """A list as a team sees it."""
+
+    team: TeamArea | None
+    top: int
+    note: str
+    rows: list[ListRow]
+    leavers: list[Leaver]
+    apart: list[Apart]
+    teams: list[TeamArea]

@@ -1,0 +1,26 @@
+"""What routes of every topic take: the desk, a team, a moment, a number of places."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Query, Request
+
+from api.desk import Desk
+
+Team = Annotated[
+    str | None, Query(description="A team_id or a district; the whole force without it.", max_length=80)
+]
+Top = Annotated[int | None, Query(description="How many places.", ge=1, le=10_000)]
+AsOf = Annotated[
+    str | None,
+    Query(
+        description="T: a date (06:00 London) or a time; that of the latest list without it.", max_length=40
+    ),
+]
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the running service."""
+    found: Desk = request.app.state.desk
+    return found

@@ -1,0 +1,32 @@
+"""Where a person begins, and what the service says of itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from api.answers.base import PROBLEMS
+from api.answers.service import Health
+from api.routes.asked import desk_of
+from api.templates import page
+from risk.teams import teams
+
+pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+
+
+@pages.get("/")
+def first(request: Request) -> HTMLResponse:
+    """Where to begin."""
+    desk = desk_of(request)
+    latest = desk.latest()
+    known = teams(desk.view(latest.as_of)) if latest else []
+    return page(request, None, "home.html", latest=latest, teams=known)
+
+
+@data.get("/health", response_model=Health, tags=["service"], summary="Load, model, list, age of data")
+def health(request: Request) -> dict[str, Any]:
+    """What is loaded, how old it is, which model and which list are in use. Names nobody."""
+    return desk_of(request).health()
