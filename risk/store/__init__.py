@@ -1,0 +1,9 @@
+"""What officers and the service write: accounts, decisions, visits, the audit trail. SQLite, or PostgreSQL by one
+setting. Every topic describes its tables in ``risk/store/tables_<topic>.py``, imported here.
+"""
+
+from risk.store import tables_audit as tables_audit
+from risk.store.base import METADATA, Moment
+from risk.store.database import Database, StoreAwayError
+
+__all__ = ["METADATA", "Database", "Moment", "StoreAwayError"]
