@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import polars as pl
 
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
@@ -17,10 +19,13 @@ from models.store import champion, load_model
 from risk.looks import record_look
 from risk.published import PublishedList, lists, read_list
 from risk.score import refuse_future
+from risk.teams import districts
 from risk.view import View
 
 VIEWS_KEPT = 3
 SERVED = ("simulated", "public")
+ENDED = ("simulated", "public")
+"""Natures of records that are not added to by a force's day: their clock stops where they end."""
 
 
 def refuse_operational(home: Home) -> None:
@@ -81,6 +86,31 @@ class Desk:
                     self._views.popitem(last=False)
             self._views.move_to_end(key)
             return self._views[key]
+
+    def around(self, persons: Sequence[str], t: datetime) -> View:
+        """The records around some persons as of T: it answers about them exactly as :meth:`view` does."""
+        return self.view(t)
+
+    def now(self) -> datetime:
+        """T of live questions. Operational records: now. Simulated and public ones stop somewhere, and so does their
+        clock: at the newest row known, or where the latest list stands if that is later."""
+        load, now = self.load(), datetime.now(UTC).replace(microsecond=0)
+        if load.nature not in ENDED:
+            return now
+        newest = [table["known_from"].max() for table in load.records().tables.values()]
+        moments = [moment for moment in newest if isinstance(moment, datetime)]
+        latest = self.latest()
+        return min(now, max([*moments, *([latest.as_of] if latest else [])], default=now))
+
+    def district_of(self, person_ids: Sequence[str], t: datetime) -> dict[str, str]:
+        """The district of each person as of T, "unassigned" where the records do not say (``risk.teams``)."""
+        view = self.around(person_ids, t)
+        asked = {person: view.who(person) for person in person_ids}
+        found = districts(
+            view, pl.DataFrame({"person_id": sorted(set(asked.values()))}, {"person_id": pl.String})
+        )
+        where = {str(person): str(place) for person, place in found.iter_rows()}
+        return {person: where[known] for person, known in asked.items()}
 
     def latest(self) -> PublishedList | None:
         """The latest published list, or None before the first."""
