@@ -14,10 +14,11 @@ import polars as pl
 
 from features.graph.settings import load_settings
 from features.harm import load_scheme, price
+from risk.statuses import Status, Statuses, crimes_cancelled
 from risk.view import View
+from risk.who import records_of
 from risk.words import plain
 
-CHARGED = {"1", "1A"}
 TICKS = {  # offence tags worth a tick on the sheet, in this order
     "homicide": "homicide or attempt",
     "strangulation": "strangulation",
@@ -52,6 +53,8 @@ class Happened:
     offences: list[str]
     ticks: list[str]
     status: str
+    status_code: str
+    status_kind: str
     source: str | None
     found_by_police: bool
     counter_allegation: bool
@@ -120,13 +123,31 @@ def events_of(view: View, persons: list[str]) -> pl.DataFrame:
 
 
 def history(view: View, person_id: str) -> list[Happened]:
-    """Every event of a person as suspect or victim, newest first."""
-    part, offence = view.whole("involvement"), view.whole("offence")
+    """Every event of a person as suspect or victim, newest first, each with its status (``risk.statuses``)."""
+    return story(view, person_id)[0]
+
+
+def story(view: View, person_id: str) -> tuple[list[Happened], Statuses]:
+    """As :func:`history`, with what the statuses rest on (convictions among it)."""
     mine = events_of(view, [person_id])
     events = view.whole("event").join(mine, on="event_id", how="semi")
-    who = pairs(view, mine)
-    told = part.join(mine, on="event_id", how="semi")
-    priced = price(offence.join(mine, on="event_id", how="semi").sort("offence_id"), load_scheme())
+    events = events.sort(["occurred_at", "event_id"], descending=True)
+    offences = view.whole("offence").join(mine, on="event_id", how="semi").sort("offence_id")
+    when = dict(events.select("event_id", "occurred_at").iter_rows())
+    by_event = {
+        "who": _by_event(pairs(view, mine)),
+        "told": _by_event(view.whole("involvement").join(mine, on="event_id", how="semi")),
+        "offences": _by_event(price(offences, load_scheme())),
+    }
+    own = [
+        row | {"occurred_at": when[event_id]}
+        for event_id, rows in by_event["offences"].items()
+        for row in _own(rows, person_id)
+        if event_id in when and row["suspect_id"] == person_id
+    ]
+    bare = [event_id for event_id in when if event_id not in by_event["offences"]]
+    gone = crimes_cancelled(view, records_of(view, person_id), bare) if bare else {}
+    statuses = Statuses(view, person_id, own, gone)
     known = [
         frame.select("event_id", "reference")
         for frame in (view.identity("event_place"), view.audit("proactive_event"))
@@ -136,39 +157,50 @@ def history(view: View, person_id: str) -> list[Happened]:
         _happened(
             event,
             person_id,
-            references,
-            who.filter(pl.col("event_id") == event["event_id"]),
-            told.filter(pl.col("event_id") == event["event_id"]),
-            priced.filter(pl.col("event_id") == event["event_id"]),
+            references.get(event["event_id"]),
+            {part: rows.get(event["event_id"], []) for part, rows in by_event.items()},
+            statuses,
         )
-        for event in events.sort(["occurred_at", "event_id"], descending=True).iter_rows(named=True)
+        for event in events.iter_rows(named=True)
     ]
+    return found, statuses
+
+
+def _by_event(rows: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """Rows by event, in their order: a person has few events, and few rows a query are read faster one by one."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in rows.iter_rows(named=True):
+        found.setdefault(row["event_id"], []).append(row)
     return found
+
+
+def _own(offences: list[dict[str, Any]], person: str) -> list[dict[str, Any]]:
+    """The offences a person is suspected of: those that name the person, and those that name nobody."""
+    return [row for row in offences if row["suspect_id"] in (None, person)]
 
 
 def _happened(
     event: dict[str, Any],
     person: str,
-    references: dict[str, str | None],
-    who: pl.DataFrame,
-    told: pl.DataFrame,
-    offences: pl.DataFrame,
+    reference: str | None,
+    rows: dict[str, list[dict[str, Any]]],
+    statuses: Statuses,
 ) -> Happened:
-    against = who.filter(pl.col("suspect_id") == person)["victim_id"].unique().sort().to_list()
-    accused_by = who.filter(pl.col("victim_id") == person)["suspect_id"].unique().sort().to_list()
-    named = told.filter(pl.col("person_id") == person)
-    roles = set(named["role"].to_list()) & {"suspect", "victim"}
-    roles |= {"suspect"} if (offences["suspect_id"] == person).any() or against else set()
+    who, told, offences = rows["who"], rows["told"], rows["offences"]
+    against = sorted({row["victim_id"] for row in who if row["suspect_id"] == person})
+    accused_by = sorted({row["suspect_id"] for row in who if row["victim_id"] == person})
+    named = [row for row in told if row["person_id"] == person]
+    roles = {row["role"] for row in named} & {"suspect", "victim"}
+    roles |= {"suspect"} if against or any(row["suspect_id"] == person for row in offences) else set()
     roles |= {"victim"} if accused_by else set()
-    suspects = set(told.filter(pl.col("role") == "suspect")["person_id"]) | set(
-        offences["suspect_id"].drop_nulls()
-    )
-    own = offences.filter(pl.col("suspect_id").is_null() | (pl.col("suspect_id") == person))
-    counted = own if "suspect" in roles else offences
-    kinds = named.filter(pl.col("role") == "suspect")["relationship_to_victim"].drop_nulls().unique().sort()
+    suspects = {row["person_id"] for row in told if row["role"] == "suspect"}
+    suspects |= {row["suspect_id"] for row in offences} - {None}
+    counted = _own(offences, person) if "suspect" in roles else offences
+    kinds = {row["relationship_to_victim"] for row in named if row["role"] == "suspect"} - {None}
+    status: Status = statuses.of(event, counted)
     return Happened(
         event_id=event["event_id"],
-        reference=references.get(event["event_id"]) or event["event_id"],
+        reference=reference or event["event_id"],
         occurred_at=event["occurred_at"],
         kind=event["kind"],
         domestic=event["domestic"] == "Y",
@@ -176,27 +208,27 @@ def _happened(
         against=against,
         accused_by=accused_by,
         co_suspects=sorted(suspects - {person}) if "suspect" in roles else [],
-        harm_days=int(counted["harm_cd"].sum()) / 100,
-        serious=bool(counted["serious"].any()),
-        assumed=bool(counted["harm_assumed"].any()),
+        harm_days=sum(row["harm_cd"] or 0 for row in counted) / 100,
+        serious=any(row["serious"] for row in counted),
+        assumed=any(row["harm_assumed"] for row in counted),
         offences=[
             row["description"] or f"offence code {row['ho_code']}"
-            for row in offences.sort(["harm_cd", "offence_id"], descending=[True, False]).iter_rows(
-                named=True
-            )
+            for row in sorted(offences, key=lambda row: (-(row["harm_cd"] or 0), row["offence_id"]))
         ],
         ticks=_ticks(event, offences),
-        status=_status(event, offences),
+        status=status.words,
+        status_code=status.code,
+        status_kind=status.kind,
         source=event["source"],
         found_by_police=event["found_by_police"],
         counter_allegation=bool(event["counter_allegation"]),
         children_present=event["children_present"],
-        relationships=[plain(kind) for kind in kinds],
+        relationships=[plain(kind) for kind in sorted(kinds)],
     )
 
 
-def _ticks(event: dict[str, Any], offences: pl.DataFrame) -> list[str]:
-    tags = set(offences["tags"].explode().drop_nulls().to_list())
+def _ticks(event: dict[str, Any], offences: list[dict[str, Any]]) -> list[str]:
+    tags = {tag for row in offences for tag in row["tags"] or ()}
     ticks = [words for tag, words in TICKS.items() if tag in tags]
     if event["strangulation"] and TICKS["strangulation"] not in ticks:
         ticks.append(TICKS["strangulation"])
@@ -206,16 +238,3 @@ def _ticks(event: dict[str, Any], offences: pl.DataFrame) -> list[str]:
         ticks.append(f"{event['injury']} injury")
     ticks += [word for word in ("alcohol", "drugs") if event[word]]
     return ticks
-
-
-def _status(event: dict[str, Any], offences: pl.DataFrame) -> str:
-    """Where an allegation stands, as known at T: an allegation until an outcome says otherwise."""
-    if offences.is_empty():
-        return "no crime recorded" if event["kind"] != "crime" else "offence not in the records"
-    outcomes = offences["outcome_code"].to_list()
-    if any(code in CHARGED for code in outcomes):
-        return "charged or summonsed"
-    closed = sorted({code for code in outcomes if code})
-    if closed and all(outcomes):
-        return f"alleged; closed, outcome {', '.join(closed)}"
-    return "alleged; open"

@@ -31,6 +31,11 @@ def other_records(view: View, person_id: str) -> list[dict[str, Any]]:
     return [{"person_id": p, "match": c} for p, c in mine.select("person_id", "certainty").iter_rows()]
 
 
+def records_of(view: View, person_id: str) -> list[str]:
+    """Every reference of a person (their cluster's id) as of T, their own among them."""
+    return [person_id, *(one["person_id"] for one in other_records(view, person_id))]
+
+
 def not_linked(view: View, person_id: str) -> bool:
     """Whether the person arrived after the last link run: until the next, a person of their own."""
     links = view.records.links
