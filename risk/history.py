@@ -60,6 +60,8 @@ class Happened:
     counter_allegation: bool
     children_present: int | None
     relationships: list[str] = field(default_factory=list)
+    between: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict, repr=False)
+    """(suspect, victim) -> harm in hundredths of a day and serious or not, of the offences that can be theirs."""
 
     @property
     def what(self) -> str:
@@ -68,7 +70,8 @@ class Happened:
 
     def as_dict(self) -> dict[str, Any]:
         """The same facts for a machine."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__} | {"what": self.what}
+        told = (name for name in self.__dataclass_fields__ if name != "between")
+        return {name: getattr(self, name) for name in told} | {"what": self.what}
 
 
 def pairs(view: View, events: pl.DataFrame | None = None) -> pl.DataFrame:
@@ -224,7 +227,18 @@ def _happened(
         counter_allegation=bool(event["counter_allegation"]),
         children_present=event["children_present"],
         relationships=[plain(kind) for kind in sorted(kinds)],
+        between={
+            (row["suspect_id"], row["victim_id"]): _between(offences, row["suspect_id"], row["victim_id"])
+            for row in who
+            if person in (row["suspect_id"], row["victim_id"])
+        },
     )
+
+
+def _between(offences: list[dict[str, Any]], suspect: str, victim: str) -> tuple[int, bool]:
+    """Harm and gravity of the offences of an event that name this suspect and this victim, or name nobody else."""
+    counted = [row for row in _own(offences, suspect) if row["victim_id"] in (None, victim)]
+    return sum(row["harm_cd"] or 0 for row in counted), any(row["serious"] for row in counted)
 
 
 def _ticks(event: dict[str, Any], offences: list[dict[str, Any]]) -> list[str]:
