@@ -1,22 +1,55 @@
-"""Pages from templates: the Jinja environment with our filters, and the one way a page is rendered."""
+"""Pages from templates: the Jinja environment with our filters and macros, and the one way a page is rendered."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import (
+    ChainableUndefined,
+    Environment,
+    FileSystemLoader,
+    PackageLoader,
+    PrefixLoader,
+    StrictUndefined,
+    pass_context,
+)
+from jinja2.runtime import Context
+from markupsafe import Markup
 
+from api.auth.table import table
 from risk import words
 
-PAGES = Path(__file__).parent / "pages"
+HERE = Path(__file__).parent
+PAGES, STATIC = HERE / "pages", HERE / "static"
+
+# Who finds which page in the menu: any of the capabilities opens it (api/data/access.toml says who has them).
+MENU: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("list.read", "list.pseudonym"), "/lists/latest", "Today’s list"),
+    (("search",), "/search", "Search"),
+    (("list.read", "list.pseudonym"), "/lists", "All lists"),
+    (("supervise",), "/supervise", "Supervise"),
+    (("models.read",), "/models", "Models"),
+    (("linkage.review",), "/linkage", "Who is who"),
+    (("quarantine.read",), "/quarantine", "Quarantine"),
+    (("audit.read",), "/audit", "Audit"),
+    (("breakglass.review",), "/breakglass", "Restricted records"),
+    (("options.verify",), "/options", "Lawful options"),
+    (("accounts.manage",), "/accounts", "Accounts"),
+)
 
 
 def environment() -> Environment:
-    """The templates with the filters that say dates, chances and amounts in words."""
+    """The templates with the filters that say dates, chances and amounts in words.
+
+    Names and members that are not there are an error, so that a page never shows a hole as a fact.
+    """
     pages = Environment(
         loader=FileSystemLoader(PAGES),
         autoescape=True,
@@ -26,6 +59,7 @@ def environment() -> Environment:
     )
     filters: dict[str, Any] = {
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
+        "clock": lambda when: f"{when.astimezone(words.LONDON):%H:%M}",
         "day": words.day,
         "day_of": lambda text: words.day(datetime.fromisoformat(text)),
         "hundred": words.in_100,
@@ -35,7 +69,15 @@ def environment() -> Environment:
         "listed": words.listed,
     }
     pages.filters.update(filters)
-    pages.globals["count"] = words.count
+    pages.globals.update(
+        count=words.count,
+        asset=asset,
+        menu=menu,
+        csrf_field=csrf_field,
+        govuk=govuk,
+        role_name=lambda role: table().roles[role].name,
+        purpose_name=lambda purpose: table().purposes[purpose].name,
+    )
     return pages
 
 
@@ -43,5 +85,55 @@ def page(request: Request, viewer: Any, template: str, status: int = 200, **fact
     """A page as the viewer sees it (``None``: before sign-in), with the age of the data beside."""
     made = request.app.state.pages.get_template(template)
     health = request.app.state.desk.health()
-    context = {"viewer": viewer, "health": health, "path": request.url.path, **facts}
+    context = {"viewer": viewer, "health": health, "path": _path(request), **facts}
     return HTMLResponse(made.render(context), status)
+
+
+def _path(request: Request) -> str:
+    query = request.url.query
+    return f"{request.url.path}?{query}" if query else request.url.path
+
+
+@cache
+def asset(name: str) -> str:
+    """The address of a file in ``static``, with its digest: a browser may keep it until it changes."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def menu(viewer: Any, path: str) -> list[dict[str, Any]]:
+    """The pages of the menu that this viewer may open, the one they are on marked; empty before sign-in."""
+    if viewer is None:
+        return []
+    may = [(href, text) for needs, href, text in MENU if any(viewer.may(need) for need in needs)]
+    here = path.partition("?")[0]
+    on = max((href for href, _ in may if f"{here}/".startswith(f"{href}/")), key=len, default=None)
+    return [{"href": href, "text": text, "current": href == on} for href, text in may]
+
+
+@pass_context
+def csrf_field(context: Context) -> Markup:
+    """The hidden input that every form which posts must hold; empty before sign-in."""
+    viewer = context.get("viewer")
+    token = viewer.csrf if viewer is not None else context.get("csrf")
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(token) if token else Markup("")
+
+
+@cache
+def _govuk() -> Environment:
+    """The components of GOV.UK Frontend; they ask for options that were not given, which ours may not."""
+    return Environment(
+        loader=PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")}),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def govuk(component: str, options: Mapping[str, Any] | Sequence[Any]) -> Markup:
+    """A component of GOV.UK Frontend by its folder's name: ``{{ govuk("date-input", {...}) }}``."""
+    source = _govuk().get_template(f"govuk_frontend_jinja/components/{component}/macro.html")
+    parts = component.split("-")
+    name = "govuk" + "".join(part.capitalize() for part in parts)
+    return Markup(getattr(source.module, name)(options))
