@@ -25,7 +25,7 @@ KEPT = ("person_id", "rank", "count_rank", "listed", "p_serious", "expected_harm
 
 @dataclass(frozen=True)
 class Place:
-    """Where a person stood on one list. ``rank``: None when apart or not on it; ``of``: how many were ranked; ``apart``:
+    """Where a person stood on one list. ``rank``: None when apart or absent; ``of``: how many were ranked; ``apart``:
     why they stood apart; ``person_id``: the reference they stood under, None when the list does not have them."""
 
     list_id: str
