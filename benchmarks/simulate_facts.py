@@ -100,7 +100,9 @@ class Force:
             .group_by("event_id", maintain_order=True)
             .first()
         )
-        violent = principal["tags"].list.eval(pl.element().is_in(list(VIOLENCE))).list.any()
+        violent = principal.select(pl.col("tags").list.set_intersection(sorted(VIOLENCE)).list.len() > 0)[
+            "tags"
+        ]
         proactive = all_da.filter(pl.col("source") == "police_proactive")
         other = self.event.filter(pl.col("domestic") == "N")
         true = self.unreported.select(pl.col("recorded").sum() / pl.col("true").sum()).item()

@@ -7,7 +7,7 @@ held out. The trees are exported node by node, missing values included.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,25 +26,13 @@ class Boosted(Family):
     title: ClassVar[str] = "Monotone gradient boosting"
     additive: ClassVar[bool] = False
 
-    def fit(
-        self,
-        X: pl.DataFrame,
-        y: Array,
-        sample_weight: Array | None = None,
-        groups: pl.Series | None = None,
-    ) -> Self:
-        """Choose the number of trees on one fold of persons, then grow so many on all; ``y`` has both classes."""
-        from models.dataset import person_folds
-
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        folds = int(self.config["folds"])
-        fold = np.arange(len(y)) % folds if groups is None else person_folds(groups, folds)
+    def _learn(self, X: pl.DataFrame, y: Array, weight: Array, groups: pl.Series | None) -> None:
+        """Choose the number of trees on one fold of persons, then grow so many on all."""
+        fold = self._folds(len(y), groups, int(self.config["folds"]))
         x = self._begin(X, y, weight)
-        if not self.columns_:
-            return self
-        stopped = self._stopped(x, y, weight, fold == fold.max())
-        self._keep(self._grown(stopped.n_iter_).fit(x, y, sample_weight=weight))
-        return self
+        if self.columns_:
+            stopped = self._stopped(x, y, weight, fold == fold.max())
+            self._keep(self._grown(stopped.n_iter_).fit(x, y, sample_weight=weight))
 
     def cross_fit(
         self, X: pl.DataFrame, y: Array, weight: Array, fold: Folds, X_new: pl.DataFrame, fold_new: Folds

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -31,20 +31,9 @@ class Ebm(Family):
     name: ClassVar[str] = "ebm"
     title: ClassVar[str] = "Explainable boosting machine"
 
-    def fit(
-        self,
-        X: pl.DataFrame,
-        y: Array,
-        sample_weight: Array | None = None,
-        groups: pl.Series | None = None,
-    ) -> Self:
-        """Screen the columns, then one bag a fold of persons (of rows, without ``groups``); ``y`` has both classes."""
-        from models.dataset import person_folds
-
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        bags = int(self.config["bags"])
-        self._boost(X, y, weight, np.arange(len(y)) % bags if groups is None else person_folds(groups, bags))
-        return self
+    def _learn(self, X: pl.DataFrame, y: Array, weight: Array, groups: pl.Series | None) -> None:
+        """Screen the columns, then one bag a fold of persons."""
+        self._boost(X, y, weight, self._folds(len(y), groups, int(self.config["bags"])))
 
     def cross_fit(
         self, X: pl.DataFrame, y: Array, weight: Array, fold: Folds, X_new: pl.DataFrame, fold_new: Folds

@@ -7,6 +7,7 @@ library that fitted it.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, ClassVar, Self
@@ -84,8 +85,23 @@ class Family(ClassifierMixin, BaseEstimator):
     ) -> Self:
         """Learn from ``X`` (a row a case, with the columns of ``shapes``; null where nothing is known), ``y`` (0 or
         1, both present) and ``sample_weight``. ``groups``: the person of each row; what is chosen inside a fit (a
-        penalty, a stopping point) is chosen on whole persons held out. Subclasses set ``head_``."""
-        raise TypeError(f"{type(self).__name__} does not say how it fits")
+        penalty, a stopping point) is chosen on whole persons held out. ValueError when ``y`` is of one class."""
+        y = np.asarray(y, dtype=np.float64)
+        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+        if not 0.0 < float(np.average(y, weights=weight)) < 1.0:
+            raise ValueError("both classes are needed")
+        self._learn(X, y, weight, groups)
+        return self
+
+    @abstractmethod
+    def _learn(self, X: pl.DataFrame, y: Array, weight: Array, groups: pl.Series | None) -> None:
+        """Fit and set ``head_``; ``y`` holds both classes and ``weight`` one figure a row."""
+
+    def _folds(self, rows: int, groups: pl.Series | None, count: int) -> Folds:
+        """A fold 0 ... count-1 a row, whole persons together; by row number where nobody says whose a row is."""
+        from models.dataset import person_folds
+
+        return np.arange(rows) % count if groups is None else person_folds(groups, count)
 
     def head(self) -> dict[str, Any]:
         """The fitted head as plain data (``models.parts``)."""

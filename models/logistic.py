@@ -7,7 +7,7 @@ says they can, and the penalty is the one with the least loss on whole persons h
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -37,22 +37,14 @@ class ElasticNet(Family):
     name = "elastic_net"
     title = "Elastic-net logistic regression"
 
-    def fit(
-        self, X: pl.DataFrame, y: Array, sample_weight: Array | None = None, groups: pl.Series | None = None
-    ) -> Self:
-        from models.dataset import person_folds
-
-        weight = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    def _learn(self, X: pl.DataFrame, y: Array, weight: Array, groups: pl.Series | None) -> None:
         penalties = self._penalties()
         if len(penalties) > 1:
-            count = int(self.config["folds"])
-            fold = np.arange(len(y)) % count if groups is None else person_folds(groups, count)
-            fitted, _, _ = self.cross_fit(X, y, weight, fold, X.head(0), fold[:0])
-            self.__dict__.update(fitted.__dict__)
-            return self
+            fold = self._folds(len(y), groups, int(self.config["folds"]))
+            self.cross_fit(X, y, weight, fold, X.head(0), fold[:0])
+            return
         self._declare(X)
         self._keep(self._path(design(X, self.terms_), y, weight, penalties)[0])
-        return self
 
     def cross_fit(
         self,

@@ -57,22 +57,12 @@ class Scorecard(Family):
     name: ClassVar[str] = "scorecard"
     title: ClassVar[str] = "Scorecard"
 
-    def fit(
-        self,
-        X: pl.DataFrame,
-        y: Array,
-        sample_weight: Array | None = None,
-        groups: pl.Series | None = None,
-    ) -> Scorecard:
-        """Choose facts and points. ``X`` holds the columns of ``shapes``; ``y`` 0/1 with both classes."""
+    def _learn(self, X: pl.DataFrame, y: Array, weight: Array, groups: pl.Series | None) -> None:
+        """Choose facts and points on all rows; nothing is chosen on persons held out."""
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         config, shapes = self.config, self.shapes or {}
-        y = np.asarray(y, dtype=np.float64)
-        w = np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-        w = w / w.mean()
-        if not 0.0 < float(np.average(y, weights=w)) < 1.0:
-            raise ValueError("both classes are needed")
+        w = weight / weight.mean()
         values = {c: _values(X, c) for c in shapes}
         base = _steps(values, shapes)
         directions = self.directions or {}
@@ -82,7 +72,6 @@ class Scorecard(Family):
         with threadpool_limits(limits=1):  # many small sums: threads would only wait for each other
             chosen = _choose(facts, values, base, y, w, config)
             self.head_ = whole_points(chosen, values, base, y, w, int(config["max_points"]))
-        return self
 
 
 def candidates(
