@@ -1,0 +1,80 @@
+"""Passwords: Argon2id as RFC 9106 says for servers short of memory, and what a new one must not be.
+
+Nothing is asked of letters, digits or signs (OWASP ASVS 6.2.5): length, and not being one that is guessed first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.profiles import RFC_9106_LOW_MEMORY
+
+from api.auth.table import table
+from features.errors import InputError
+
+_HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+_AT_ONCE = BoundedSemaphore(2)  # 64 MiB each: a storm of guesses waits here and fills no memory
+_ZXCVBN_READS = 72  # characters; what follows only makes a password longer
+
+
+def hashed(password: str) -> str:
+    """The Argon2id hash that is kept."""
+    with _AT_ONCE:
+        return _HASHER.hash(password)
+
+
+def matches(kept: str | None, password: str) -> bool:
+    """Whether a password is the one whose hash is kept; takes as long when nothing is kept."""
+    if len(password) > table().limit("passwords", "most"):
+        return False
+    with _AT_ONCE:
+        try:
+            return _HASHER.verify(kept or _nobodys(), password) and kept is not None
+        except (VerificationError, InvalidHashError):
+            return False
+
+
+def stale(kept: str) -> bool:
+    """Whether the hash was made with other settings than today's, and is to be made again."""
+    return _HASHER.check_needs_rehash(kept)
+
+
+@cache
+def _nobodys() -> str:
+    """A hash that belongs to nobody, so that an unknown name takes as long as a known one."""
+    return _HASHER.hash("nobody signs in with this")
+
+
+def check_new(password: str, about: Sequence[str] = ()) -> None:
+    """Refuse a new password that is too short, too long or guessed early; ``about`` are words of the account.
+
+    Raises InputError with what to do.
+    """
+    limits = table().limits["passwords"]
+    cure = "Three or four words that have nothing to do with you or the work are long and easy to keep."
+    if len(password) < limits["least"]:
+        raise InputError(
+            f"A password has at least {limits['least']} characters.", where="new_password", cure=cure
+        )
+    if len(password) > limits["most"]:
+        raise InputError(
+            f"A password has at most {limits['most']} characters.", where="new_password", cure="Shorten it."
+        )
+    from zxcvbn import zxcvbn  # its word lists take a fifth of a second, and only here
+
+    known = [*limits["words"], *(word.lower() for text in about for word in [text, *text.split()] if word)]
+    found = zxcvbn(password[:_ZXCVBN_READS], user_inputs=known)
+    if found["score"] < limits["least_score"] or _rest(password, known) < limits["least_rest"]:
+        raise InputError("That password would be guessed early.", where="new_password", cure=cure)
+
+
+def _rest(password: str, known: Sequence[str]) -> int:
+    """How many letters and digits are left once the words everybody here would try are taken out."""
+    left = password.lower()
+    for word in sorted(known, key=len, reverse=True):
+        left = left.replace(word, "")
+    return sum(sign.isalnum() for sign in left)
