@@ -239,6 +239,14 @@ def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.fixture(scope="session")
+def sheet_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The hand-made force with places, calls, custody and contacts beside (tests/sheet_force.py). Not to be changed."""
+    from tests import sheet_force
+
+    return sheet_force.make(tmp_path_factory.mktemp("sheet"))
+
+
 # --- a drawn force: a few hundred suspects over four years, for what is learnt ------------------------------------
 
 DRAWN_FROM = datetime(2021, 1, 1, tzinfo=UTC)

@@ -1,0 +1,221 @@
+"""What is already known and need not be asked again, and what was never recorded.
+
+For each fact of a list (``risk/data/known.toml``) the latest value that is not empty, with its date and where it
+stands; where an earlier value differs, that too, because a changed answer is worth knowing. "Not known" is no value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from features.clocks import ALWAYS
+from features.nominals import onto
+from features.schema import QUESTIONS
+from risk.history import Happened
+from risk.settings import settings
+from risk.view import View
+from risk.words import count, day, plain
+
+EMPTY = ("", "U", "unknown")
+RECORD_STORE = ("involvement", "relationship", "event", "risk_assessment")
+
+
+@dataclass(frozen=True)
+class Known:
+    """One fact that is known: its value in words, when it was so and where it stands; ``before``: the latest earlier
+    value that differs, in words with its date."""
+
+    name: str
+    label: str
+    column: str
+    value: str
+    when: datetime | None
+    source: str
+    before: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for a machine."""
+        return asdict(self)
+
+
+@dataclass
+class Kept:
+    """What is known of one person (``facts``, ``answers``: the assessment's) and the labels of what never was.
+
+    ``of`` is None for the person the sheet is about, else the other person.
+    """
+
+    of: str | None
+    facts: list[Known] = field(default_factory=list)
+    answers: list[Known] = field(default_factory=list)
+    never: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for a machine."""
+        return {
+            "of": self.of,
+            "facts": [one.as_dict() for one in self.facts],
+            "answers": [one.as_dict() for one in self.answers],
+            "never": list(self.never),
+        }
+
+
+def known(view: View, person: str, others: Sequence[str], happened: Sequence[Happened]) -> list[Kept]:
+    """What the records hold of ``person`` and of each of ``others`` (with regard to that person) as of T.
+
+    ``happened``: the person's history. A table that the force did not hand over is
+    in no list of what was never recorded: ``risk.sheet`` says so once.
+    """
+    kept = []
+    for other in (None, *others):
+        rows = _Rows(view, person, other, happened)
+        mine = Kept(other)
+        for fact in settings("known")["fact"]:
+            if (fact["of"] == "suspect") != (other is None) or _not_handed_over(view, fact):
+                continue
+            found = _latest(rows.of(fact["of"], fact["table"]), fact, rows.references)
+            if found is None:
+                mine.never.append(fact["label"])
+            else:
+                mine.facts.append(found)
+        if other is not None and "risk_assessment" not in view.records.missing:
+            _answers(rows, mine)
+        kept.append(mine)
+    return kept
+
+
+def _not_handed_over(view: View, fact: Mapping[str, Any]) -> bool:
+    gone = view.records.missing
+    return fact["table"] in gone or f"{fact['table']}.{fact['column']}" in gone
+
+
+def _answers(rows: _Rows, mine: Kept) -> None:
+    """The assessments' questions: answered last how, and which never."""
+    said = settings("known")["assessment"]
+    table = rows.of("pair", "risk_assessment")
+    never: list[int] = []
+    for question in QUESTIONS:
+        number = f"{said['numbered']} {int(question[1:])}"
+        label = said["labels"].get(question)
+        fact = {"name": question, "label": f"{number}: {label}" if label else number, "column": question,
+                "at": "completed_at", "says": "yes_no", "source": said["source"]}  # fmt: skip
+        found = _latest(table, fact, rows.references)
+        if found is None:
+            never.append(int(question[1:]))
+        else:
+            mine.answers.append(found)
+    if not table:
+        mine.never.append("A risk assessment")
+    elif never:
+        mine.never.append(f"Assessment questions {_runs(never)}")
+
+
+def _runs(numbers: Sequence[int]) -> str:
+    """Ascending numbers in words: "3, 5 to 9"."""
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
+
+
+class _Rows:
+    """The rows that can say something of one person, or of a pair, as dictionaries; each table read once."""
+
+    def __init__(self, view: View, person: str, other: str | None, happened: Sequence[Happened]) -> None:
+        self._view, self._person, self._other = view, person, other
+        self.references = {one.event_id: one.reference for one in happened}
+        acts = [one for one in happened if "suspect" in one.roles]
+        self._as_suspect = [one.event_id for one in acts]
+        self._between = [one.event_id for one in acts if one.domestic and other in one.against]
+        self._found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+
+    def of(self, whose: str, table: str) -> list[dict[str, Any]]:
+        """Rows of a table about the suspect, the victim, the pair, or the events between them."""
+        if (whose, table) not in self._found:
+            self._found[whose, table] = self._read(whose, table).to_dicts()
+        return self._found[whose, table]
+
+    def _read(self, whose: str, table: str) -> pl.DataFrame:
+        frame = self._view.whole(table) if table in RECORD_STORE else self._view.identity(table)
+        if table == "person":  # the records of one person stay apart there
+            frame = onto(frame, self._view.clusters)
+        if whose in ("suspect", "victim"):
+            return frame.filter(pl.col("person_id") == (self._person if whose == "suspect" else self._other))
+        if whose == "events":
+            return self._of_events(frame, table)
+        if table == "risk_assessment":
+            of_him = pl.col("event_id").is_in(self._as_suspect) & pl.col("suspect_id").is_null()
+            return frame.filter(
+                pl.col("victim_id") == self._other, of_him | (pl.col("suspect_id") == self._person)
+            )
+        two = [self._person, self._other]
+        return frame.filter(pl.col("person_id_a").is_in(two), pl.col("person_id_b").is_in(two))
+
+    def _of_events(self, frame: pl.DataFrame, table: str) -> pl.DataFrame:
+        rows = frame.filter(pl.col("event_id").is_in(self._between))
+        if table == "event":
+            return rows
+        when = self._view.whole("event").select("event_id", at="occurred_at")
+        mine = pl.col("victim_id").is_null() | (pl.col("victim_id") == self._other)
+        rows = rows.filter(pl.col("person_id") == self._person, pl.col("role") == "suspect", mine)
+        return rows.join(when, on="event_id")
+
+
+def _latest(
+    rows: Iterable[Mapping[str, Any]],
+    fact: Mapping[str, Any],
+    references: Mapping[str, str],
+) -> Known | None:
+    """The latest value of a column that is not empty; of rows of one moment the last by the event's reference."""
+
+    def order(row: Mapping[str, Any]) -> tuple[datetime, str]:
+        return row[fact["at"]] or ALWAYS, str(row.get("event_id") or "")
+
+    column = fact["column"]
+    filled = sorted(
+        (row for row in rows if row[column] is not None and row[column] not in EMPTY), key=order, reverse=True
+    )
+    if not filled:
+        return None
+    newest = filled[0]
+    differs = next((row for row in filled[1:] if row[column] != newest[column]), None)
+    when = order(newest)[0]
+    before = None
+    if differs is not None:
+        before = f"{_words(differs[column], fact['says'])} on {_day(order(differs)[0])}"
+    event = newest.get("event_id")
+    source = f"{fact['source']} {references.get(event, event)}" if event else fact["source"]
+    return Known(
+        name=fact["name"],
+        label=fact["label"],
+        column=column,
+        value=_words(newest[column], fact["says"]),
+        when=None if when <= ALWAYS else when,
+        source=source,
+        before=before,
+    )
+
+
+def _day(when: datetime) -> str:
+    return "an unrecorded date" if when <= ALWAYS else day(when)
+
+
+def _words(value: Any, says: str) -> str:
+    """A value in words."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, date):
+        return day(value)
+    if says == "days":
+        return f"every {count(value, 'day')}"
+    if says == "children":
+        return count(value, "child", "children")
+    return plain(str(value)) if says in ("code", "yes_no") else str(value)
