@@ -17,9 +17,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from risk.audit_chain import set_hash, writer_of
+from risk.audit_verify import verify
 from risk.settings import settings
 from risk.store import Database
 from risk.store.tables_audit import AUDIT, AUDIT_MEMBER, AUDIT_SET
+
+__all__ = ["MACHINE", "Who", "record", "rows", "this_user", "verify", "with_members"]
 
 MACHINE = "this machine"
 
