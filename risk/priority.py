@@ -3,7 +3,8 @@
 A list lives in HOME/lists/<list_id>/: ``list.json`` (what it was made from, who joined and left, digests of the two
 tables), ``rows.parquet`` (every ranked person; those with ``listed`` are the list, the others "not prioritised by
 the model") and ``apart.parquet`` (who stands apart, and why). The folder is written beside and renamed into place,
-its files are read-only, and its name is a digest of its inputs: publishing the same twice gives the same list.
+its files are read-only, and its name is a digest of its inputs: publishing the same twice gives the same list. What
+people decided that changes a list (the number of places, nominations, who was taken on, holds) is among them.
 
 A row holds references and figures, never a victim's name, address or safe contact, and no name of the person
 either: names are looked up in the identity store when an authorised person opens the list.
@@ -16,7 +17,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import polars as pl
@@ -25,11 +26,15 @@ from features.home import Home, Load
 from features.nominals import onto
 from models.approval import usable
 from models.store import champion, code_version
+from risk import capacity
+from risk.choices import Choices, choices_at
+from risk.places import Rules, allot, as_placed, counted
 from risk.published import ABOUT, APART, ROWS, PublishedList, list_ids, lists, read_list
 from risk.reasons import Explainer
-from risk.score import Scored, refuse_future, score_cohort, shown_figures
+from risk.score import Scored, refuse_future, score_cohort, set_apart, shown_figures
 from risk.settings import settings
 from risk.state import states
+from risk.store import Database
 from risk.teams import districts
 from risk.view import View
 from risk.who import doubled
@@ -48,15 +53,18 @@ class _Previous:
     rows: pl.DataFrame
 
 
-def publish(home: Home, t: datetime) -> PublishedList:
+def publish(home: Home, t: datetime, choices: Choices | None = None) -> PublishedList:
     """Freeze the list as of T from the load and the model in use; the same again returns the same list.
 
-    Raises InputError when T is in the future, nothing is loaded, no model is in use, or the one in use may not be used
+    ``choices``: what people decided that changes it; that of the home's database for T without it. Raises InputError when T is in the future, nothing is loaded, no model is in use, or the one in use may not be used
     for these records (``models.approval.usable``). An empty cohort gives an empty list.
     """
     refuse_future(t)
-    load, doc, values = home.require(), champion(home.path), settings("list")
-    edition = doc.get("harm", {})
+    load, doc = home.require(), champion(home.path)
+    choices = _decided(home, t) if choices is None else choices
+    values, own = settings("list"), capacity.places(choices.places)
+    values = values | {"places": own[0], "districts": own[1]}
+    edition, last = doc.get("harm", {}), _before(home, t)
     inputs = {
         "as_of": t.astimezone(UTC).isoformat(),
         "load_id": load.load_id,
@@ -65,6 +73,8 @@ def publish(home: Home, t: datetime) -> PublishedList:
         "harm": edition,
         "code_version": code_version(ROOMS),
         "settings": values,
+        "choices": choices.as_inputs(),
+        "after": last and last.list_id,
     }
     digest = hashlib.sha256(json.dumps(inputs, sort_keys=True, default=str).encode()).hexdigest()
     list_id = f"{t.astimezone(UTC):%Y%m%dT%H%MZ}-{digest[:10]}"
@@ -72,9 +82,11 @@ def publish(home: Home, t: datetime) -> PublishedList:
         return read_list(home, list_id)
     # a list that is there already stays; a new one needs a model that may be used
     approved = usable(home.path, load.nature, doc["version"])
-    view, scored = View(load, t), score_cohort(load, doc, t)
-    previous = _as_now(_before(home, t), view)
-    rows = _rows(view, scored, previous, values)
+    view, rules = View(load, t), _rules(values)
+    choices = choices.under(view.clusters)
+    scored = set_apart(score_cohort(load, doc, t), choices.held, settings("decisions")["hold"]["apart"])
+    previous = _as_now(last, view)
+    rows = _rows(view, scored, previous, values, choices)
     apart = _apart(view, scored, values)
     facts = inputs | {
         "list_id": list_id,
@@ -86,6 +98,8 @@ def publish(home: Home, t: datetime) -> PublishedList:
         "previous": previous
         and {key: previous.facts[key] for key in ("list_id", "as_of", "model_version", "load_id")},
         "leavers": _leavers(rows, apart, previous),
+        "not_placed": _not_placed(rows, apart, choices),
+        "places": counted(rows, rules),
         "counts": {
             "ranked": rows.height,
             "listed": int(rows["listed"].sum()),
@@ -96,9 +110,24 @@ def publish(home: Home, t: datetime) -> PublishedList:
     return _freeze(home, list_id, facts, rows, apart)
 
 
-def _rows(view: View, scored: Scored, previous: _Previous | None, values: dict[str, Any]) -> pl.DataFrame:
+def _decided(home: Home, t: datetime) -> Choices:
+    """What the home's database says had been decided for T."""
+    db = Database.of(home.path)
+    try:
+        return choices_at(db, t)
+    finally:
+        db.close()
+
+
+def _rules(values: dict[str, Any]) -> Rules:
+    stay, share = timedelta(days=values["stay"]["days"]), float(values["reserve"]["share"])
+    return Rules(values["places"]["force"], values["places"]["team"], values["districts"], share, stay)
+
+
+def _rows(
+    view: View, scored: Scored, previous: _Previous | None, values: dict[str, Any], choices: Choices
+) -> pl.DataFrame:
     """One row a ranked person; sentences, state and citations for those who are listed."""
-    places = values["places"]
     shown = shown_figures(scored).select(
         "person_id",
         incidents_30=_whole("domestic_events_30d"),
@@ -116,9 +145,9 @@ def _rows(view: View, scored: Scored, previous: _Previous | None, values: dict[s
         .with_columns(linked=_linked(view))
         .sort("rank")
         .with_columns(team_rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64).over("district"))
-        .with_columns(listed=(pl.col("rank") <= places["force"]) | (pl.col("team_rank") <= places["team"]))
         .with_columns(in_100=pl.col("p_serious").map_elements(in_100, return_dtype=pl.String))
     )
+    rows = allot(rows, previous.rows if previous else None, choices, _rules(values), view.t)
     rows = _moved(rows, previous)
     listed = rows.filter("listed")["person_id"].to_list()
     return rows.join(_told(view, scored, listed, values), on="person_id", how="left").sort("rank")
@@ -231,14 +260,30 @@ def _leavers(rows: pl.DataFrame, apart: pl.DataFrame, previous: _Previous | None
     ]
 
 
+def _not_placed(rows: pl.DataFrame, apart: pl.DataFrame, choices: Choices) -> list[dict[str, Any]]:
+    """Whose nomination was accepted and found no place, and why."""
+    listed = set(rows.filter("listed")["person_id"])
+    ranks = dict(rows.select("person_id", "rank").iter_rows())
+    aside = dict(apart.select("person_id", "reason").iter_rows())
+    return [
+        {
+            "person_id": one.person_id,
+            "nomination": one.nomination_id,
+            "why": aside.get(one.person_id)
+            or ("every reserve place is taken" if one.person_id in ranks else "not in the records ranked"),
+        }
+        for one in choices.nominated
+        if one.person_id not in listed
+    ]
+
+
 def _as_now(previous: PublishedList | None, view: View) -> _Previous | None:
     """The last list with its persons under the references of now: who has since turned out to be someone on it
     already is not new, and of two who have turned out to be one the better place counts."""
     if previous is None:
         return None
-    rows = (
-        onto(previous.rows, view.clusters).sort("rank").unique("person_id", keep="first", maintain_order=True)
-    )
+    rows = as_placed(previous.rows, previous.facts["settings"]["places"], previous.as_of)
+    rows = onto(rows, view.clusters).sort("rank").unique("person_id", keep="first", maintain_order=True)
     return _Previous(previous.facts, rows)
 
 

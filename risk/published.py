@@ -19,12 +19,14 @@ import polars as pl
 
 from features.errors import InputError, NotFoundError
 from features.home import Home
+from risk.places import as_placed
 from risk.teams import Team, find_team, teams
 from risk.view import View
 from risk.who import words as identity_words
 from risk.words import amount, count, day, day_time
 
 ROWS, APART, ABOUT = "rows.parquet", "apart.parquet", "list.json"
+PERSONAL = {"leavers", "not_placed", "choices", "sha256"}  # what list.json says of persons, and the digests
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class PublishedList:
 
     def about(self) -> dict[str, Any]:
         """What the list says of itself, without its persons."""
-        return {name: value for name, value in self.facts.items() if name not in {"leavers", "sha256"}}
+        return {name: value for name, value in self.facts.items() if name not in PERSONAL}
 
     def summary(self) -> str:
         """Two lines for the command line."""
@@ -153,7 +155,8 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
     """
     view = View(home.require(), published.as_of)
     known, places = teams(view), published.facts["settings"]["places"]
-    rows, apart, leavers = published.rows.filter("listed"), published.apart, published.facts["leavers"]
+    rows = as_placed(published.rows, places, published.as_of).filter("listed")
+    apart, leavers = published.apart, published.facts["leavers"]
     chosen = None
     if team is not None:
         chosen = find_team(known, team, frozenset(published.rows["district"].unique().to_list()))
@@ -165,8 +168,12 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
     note = ""
     if rows.height < (top or 0):
         note = f"The list was published with {count(rows.height, 'place')} here, not {top:,}."
+    has_place = pl.col(
+        "team_place" if chosen else "force_place"
+    ).is_not_null()  # who stays is beside the places
+    kept = rows.head(top) if top else rows.filter(has_place)
     withhold = _Withheld(view, published.list_id)
-    cut = [withhold.row(row) for row in rows.head(limit).iter_rows(named=True)]
+    cut = [withhold.row(row) for row in kept.iter_rows(named=True)]
     aside = [withhold.row(row) for row in apart.iter_rows(named=True)]
     gone = [withhold.row(row) for row in leavers]
     people = [row["person_id"] for part in (cut, aside, gone) for row in part]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -98,6 +98,18 @@ def score_cohort(
         out_of_scope_reason=pl.when(waits).then(pl.lit(HELD)).otherwise("out_of_scope_reason"),
     )
     return replace(scored, frame=_ranked(frame, whole=asked is None))
+
+
+def set_apart(scored: Scored, persons: Collection[str], reason: str) -> Scored:
+    """The same scores with ``persons`` out of scope for ``reason``, and the ranks of the others closed up."""
+    if not persons:
+        return scored
+    out = pl.col("in_scope") & pl.col("person_id").is_in(list(persons))
+    frame = scored.frame.drop("rank", "count_rank").with_columns(
+        in_scope=pl.col("in_scope") & ~out,
+        out_of_scope_reason=pl.when(out).then(pl.lit(reason)).otherwise("out_of_scope_reason"),
+    )
+    return replace(scored, frame=_ranked(frame, whole=True))
 
 
 def score_records(
