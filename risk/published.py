@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -51,6 +51,11 @@ class PublishedList:
     def rows(self) -> pl.DataFrame:
         """Every ranked person by rank; ``listed`` marks the list itself."""
         return self._table(ROWS)
+
+    def placed(self) -> list[dict[str, Any]]:
+        """The rows of the list itself by rank, each with its places (``risk.places``)."""
+        rows = as_placed(self.rows, self.facts["settings"]["places"], self.as_of)
+        return list(rows.filter("listed").iter_rows(named=True))
 
     @cached_property
     def apart(self) -> pl.DataFrame:
@@ -154,49 +159,65 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
     Raises InputError for a team or district there is not.
     """
     view = View(home.require(), published.as_of)
-    known, places = teams(view), published.facts["settings"]["places"]
-    rows = as_placed(published.rows, places, published.as_of).filter("listed")
-    apart, leavers = published.apart, published.facts["leavers"]
+    known = teams(view)
+    rows, apart, leavers = published.placed(), published.apart, published.facts["leavers"]
     chosen = None
     if team is not None:
         chosen = find_team(known, team, frozenset(published.rows["district"].unique().to_list()))
         patch = list(chosen.districts)
-        rows = rows.filter(pl.col("district").is_in(patch))
         apart = apart.filter(pl.col("district").is_in(patch))
         leavers = [gone for gone in leavers if gone["district_before"] in patch]
-    limit = top or int(places["team"] if chosen else places["force"])
-    note = ""
-    if rows.height < (top or 0):
-        note = f"The list was published with {count(rows.height, 'place')} here, not {top:,}."
-    has_place = pl.col(
-        "team_place" if chosen else "force_place"
-    ).is_not_null()  # who stays is beside the places
-    kept = rows.head(top) if top else rows.filter(has_place)
-    withhold = _Withheld(view, published.list_id)
-    cut = [withhold.row(row) for row in kept.iter_rows(named=True)]
-    aside = [withhold.row(row) for row in apart.iter_rows(named=True)]
-    gone = [withhold.row(row) for row in leavers]
+    hide = withheld(view, published.list_id)
+    cut, limit, note = parts_of(published, rows, chosen, chosen.districts if chosen else (), top)
+    cut = [hide(row) for row in cut]
+    aside = [hide(row) for row in apart.iter_rows(named=True)]
+    gone = [hide(row) for row in leavers]
     people = [row["person_id"] for part in (cut, aside, gone) for row in part]
-    loud = published.facts.get("approval") or {}
-    if loud.get("override"):  # whoever reads the list must know; the rest of its approval stands below it
-        note = f"{loud['notes'][0]} {note}".strip()
     return Shown(published, chosen, limit, cut, aside, gone, names(view, people), known, note)
 
 
-class _Withheld:
-    """Blanks who has been taken out of the records by law since a list was published (DPA 2018 s.47)."""
+def parts_of(
+    published: PublishedList,
+    rows: list[dict[str, Any]],
+    team: Team | None,
+    patch: Collection[str],
+    top: int | None = None,
+) -> tuple[list[dict[str, Any]], int, str]:
+    """Of the listed rows those of a team, of the districts of ``patch``, or of the force (neither): the rows, how many
+    places there are, and what must be said above them.
 
-    def __init__(self, view: View, salt: str) -> None:
-        self._known = set(view.everyone())
-        self._salt = salt
+    A list is published to a fixed depth: asking for more shows what there is and says so.
+    """
+    places = published.facts["settings"]["places"]
+    here = [row for row in rows if not patch or row["district"] in patch]
+    limit = top or int(places["team" if team else "force"])
+    note = ""
+    if len(here) < (top or 0):
+        note = f"The list was published with {count(len(here), 'place')} here, not {top:,}."
+    if top:
+        here = here[:top]
+    elif team is not None or not patch:  # who stays for their four weeks is beside the places
+        has_place = "team_place" if team else "force_place"
+        here = [row for row in here if row[has_place] is not None]
+    loud = published.facts.get("approval") or {}
+    if loud.get("override"):  # whoever reads the list must know; the rest of its approval stands below it
+        note = f"{loud['notes'][0]} {note}".strip()
+    return here, limit, note
 
-    def row(self, row: dict[str, Any]) -> dict[str, Any]:
-        """The row as it is, or with rank and score alone under a digest."""
-        if row["person_id"] in self._known:
+
+def withheld(view: View, salt: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Blanks who has been taken out of the records by law since a list was published (DPA 2018 s.47): the row as it
+    is, or with rank and score alone under a digest."""
+    known = set(view.everyone())
+
+    def hide(row: dict[str, Any]) -> dict[str, Any]:
+        if row["person_id"] in known:
             return row | {"withheld": False}
-        digest = hashlib.sha256(f"{self._salt}:{row['person_id']}".encode()).hexdigest()[:10]
+        digest = hashlib.sha256(f"{salt}:{row['person_id']}".encode()).hexdigest()[:10]
         blank: dict[str, Any] = {name: [] for name in ("reasons", "state") if name in row}
         return row | blank | {"withheld": True, "person_id": f"withheld-{digest}"}
+
+    return hide
 
 
 def names(view: View, persons: Iterable[str]) -> dict[str, str]:

@@ -1,0 +1,28 @@
+"""Names for persons that say nothing of them, for analysts: the same person has the same one on every list.
+
+Made with the key of the audit trail, which analysts do not hold: who has only a list of pseudonyms cannot go back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from risk.audit_key import read_key
+
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # none that is taken for another when read aloud
+LENGTH = 10  # of 31 letters each: two persons in a million share one about once in 1,600 forces
+
+
+def pseudonyms(home: Path, persons: Iterable[str]) -> dict[str, str]:
+    """The pseudonym of each person, such as ``S-k7mp2hx9qa``. DoorstepError when the key cannot be read."""
+    key = read_key(home, make=False)
+    return {person: f"S-{_letters(key.code(b'pseudonym of ', person.encode()))}" for person in persons}
+
+
+def _letters(code: str) -> str:
+    number, found = int(code, 16), []
+    for _ in range(LENGTH):
+        number, place = divmod(number, len(LETTERS))
+        found.append(LETTERS[place])
+    return "".join(found)
