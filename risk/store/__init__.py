@@ -6,6 +6,7 @@ from risk.store import tables_accounts as tables_accounts
 from risk.store import tables_audit as tables_audit
 from risk.store import tables_decisions as tables_decisions
 from risk.store import tables_options as tables_options
+from risk.store import tables_visits as tables_visits
 from risk.store.base import METADATA, Moment
 from risk.store.database import Database, StoreAwayError
 

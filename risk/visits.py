@@ -1,0 +1,186 @@
+"""What officers record before a video response and after a visit (``risk/data/visits.toml``).
+
+Before video: three answers, asked and never inferred; any "no" or "unsure" means: send an officer. Asking for an
+officer needs no answers. After a visit: the contact, what is new, another grade with the reason. Everything is kept in
+Doorstep's own database, beside the force's records and marked as its own; nothing of it feeds a score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from features.errors import InputError
+from risk.promises import Reached
+from risk.settings import settings
+from risk.store.tables_visits import VIDEO, VISIT
+from risk.words import count, day_time, listed
+
+if TYPE_CHECKING:
+    from risk.audit import Who
+    from risk.store import Database
+
+QUESTIONS = ("agrees", "can_talk", "suspect_absent")
+YES = "Y"
+
+
+class FormError(InputError):
+    """Fields of a form at fault: ``fields`` says of each what to do. Nothing was written."""
+
+    def __init__(self, fields: Mapping[str, str]) -> None:
+        self.fields = dict(fields)
+        super().__init__(
+            "Not everything that is needed was given; nothing was recorded.",
+            where=", ".join(self.fields),
+            cure=" ".join(self.fields.values()),
+        )
+
+
+@dataclass(frozen=True)
+class About:
+    """What an entry is about: whose sheet, which victim, which call; ``once`` makes sending it twice one entry."""
+
+    person_id: str
+    once: str
+    victim_id: str | None = None
+    call_id: str | None = None
+
+    def columns(self, who: Who, at: datetime) -> dict[str, Any]:
+        """The columns both tables share."""
+        return {
+            "person_id": self.person_id,
+            "once": self.once,
+            "victim_id": self.victim_id,
+            "call_id": self.call_id,
+            "by": who.username,
+            "role": who.role,
+            "at": at,
+        }
+
+
+def why_send(answers: Mapping[str, str | None]) -> list[str]:
+    """Why an officer must be sent, in words; empty when every answer is yes. An answer not given counts as unsure."""
+    return [one["if_not"] for one in settings("visits")["video"] if answers.get(one["name"]) != YES]
+
+
+def answer_video(
+    db: Database, who: Who, about: About, answers: Mapping[str, str | None], at: datetime | None = None
+) -> dict[str, Any]:
+    """Record the three answers; the row as :func:`entries` gives it. FormError unless each is Y, N or U."""
+    known = settings("visits")["answers"]
+    wrong = {
+        one["name"]: f"Answer: {one['asks']}"
+        for one in settings("visits")["video"]
+        if answers.get(one["name"]) not in known
+    }
+    if wrong:
+        raise FormError(wrong)
+    given = {name: answers[name] for name in QUESTIONS}
+    row = about.columns(who, at or datetime.now(UTC)) | given | {"send": bool(why_send(given))}
+    return _written(db, VIDEO, row)
+
+
+def attend_instead(db: Database, who: Who, about: About, at: datetime | None = None) -> dict[str, Any]:
+    """Record that an officer is to be sent, without a question asked."""
+    row = about.columns(who, at or datetime.now(UTC)) | dict.fromkeys(QUESTIONS) | {"send": True}
+    return _written(db, VIDEO, row)
+
+
+def log_visit(
+    db: Database, who: Who, about: About, given: Mapping[str, Any], now: datetime | None = None
+) -> dict[str, Any]:
+    """Record a contact and what came of it.
+
+    ``given``: channel, reached (bool), contact_at (aware; None: now), information, regrade (a grade or None),
+    regrade_why, referral. FormError naming every field at fault.
+    """
+    written = now or datetime.now(UTC)
+    said = {name: _text(given.get(name)) for name in ("information", "regrade", "regrade_why", "referral")}
+    when = given.get("contact_at") or written
+    wrong = _faults(said, given, when, written)
+    if wrong:
+        raise FormError(wrong)
+    row = about.columns(who, written) | said | {
+        "channel": given["channel"], "reached": bool(given["reached"]), "contact_at": when,
+    }  # fmt: skip
+    return _written(db, VISIT, row)
+
+
+def _text(value: str | None) -> str | None:
+    """A text without surrounding space and without the one character no database keeps; None when nothing is left."""
+    return (value or "").replace("\x00", "").strip() or None
+
+
+def _faults(
+    said: Mapping[str, str | None], given: Mapping[str, Any], when: datetime, written: datetime
+) -> dict[str, str]:
+    rules, wrong = settings("visits")["after"], {}
+    if given.get("channel") not in rules["channels"]:
+        wrong["channel"] = "Say how the contact was made."
+    if given.get("reached") not in (True, False):
+        wrong["reached"] = "Say whether anybody was reached."
+    if when > written + timedelta(minutes=rules["skew_minutes"]):
+        wrong["contact_at"] = f"The contact is in the future. It is now {day_time(written)}."
+    if said["regrade"] is not None and said["regrade"] not in rules["grades"]:
+        wrong["regrade"] = f"A grade is one of {listed(list(rules['grades']), 'or')}."
+    if said["regrade"] is not None and said["regrade_why"] is None:
+        wrong["regrade_why"] = "Say why the grade should change."
+    if said["referral"] is not None and said["referral"] not in rules["referrals"]:
+        wrong["referral"] = f"A referral is one of {listed(list(rules['referrals']), 'or')}."
+    for name in ("information", "regrade_why"):
+        over = len(said[name] or "") - rules["most_characters"]
+        if over > 0:
+            wrong[name] = f"The text is {count(over, 'character')} too long. Shorten it; nothing was cut."
+    return wrong
+
+
+def _written(db: Database, table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """Write a row unless one with the same ``once`` is there, whichever process came first; either way that row."""
+    insert = postgresql.insert if db.dialect == "postgresql" else sqlite.insert
+    with db.begin() as connection:
+        connection.execute(insert(table).values(**row).on_conflict_do_nothing(index_elements=["once"]))
+        found = connection.execute(sa.select(table).where(table.c.once == row["once"])).mappings().one()
+        return dict(found)
+
+
+def entries(
+    db: Database, person_id: str, *, records: Iterable[str] = (), before: int | None = None, limit: int = 20
+) -> dict[str, list[dict[str, Any]]]:
+    """Answers before video (``video``) and contacts (``visits``) about a person, newest first.
+
+    ``records``: the other references of the same person, whose entries belong to them too. ``before``: only entries
+    with a smaller id, for the next page.
+    """
+    who = sorted({person_id, *records})
+    found = {}
+    with db.read() as connection:
+        for name, table in (("video", VIDEO), ("visits", VISIT)):
+            asked = sa.select(table).where(table.c.person_id.in_(who))
+            if before is not None:
+                asked = asked.where(table.c.id < before)
+            rows = connection.execute(asked.order_by(table.c.id.desc()).limit(limit)).mappings()
+            found[name] = [dict(row) for row in rows]
+    return found
+
+
+def contacts(db: Database, victims: Iterable[str], until: datetime | None = None) -> list[Reached]:
+    """Contacts logged here in which one of these victims was reached, for what is owed to them (``risk.promises``).
+
+    ``until``: only what was written by then, for a sheet as of an earlier day.
+    """
+    wanted = sorted(set(victims))
+    if not wanted:
+        return []
+    asked = sa.select(VISIT.c.victim_id, VISIT.c.contact_at).where(
+        VISIT.c.victim_id.in_(wanted), VISIT.c.reached.is_(True)
+    )
+    if until is not None:
+        asked = asked.where(VISIT.c.at <= until)
+    with db.read() as connection:
+        rows = connection.execute(asked.order_by(VISIT.c.id)).all()
+    return [Reached(victim, None, at) for victim, at in rows]

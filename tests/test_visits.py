@@ -1,0 +1,106 @@
+"""Before a video response and after a visit: what an officer records, on both databases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from risk.audit import Who
+from risk.store import Database
+from risk.visits import (
+    About,
+    FormError,
+    answer_video,
+    attend_instead,
+    contacts,
+    entries,
+    log_visit,
+    why_send,
+)
+
+pytest_plugins = ("tests.databases",)
+
+DALO = Who("d.officer", "dalo", "page", "127.0.0.1")
+NOW = datetime(2025, 6, 1, 10, tzinfo=UTC)
+ALL_YES = {"agrees": "Y", "can_talk": "Y", "suspect_absent": "Y"}
+CONTACT = {"channel": "phone", "reached": True, "information": "He has moved out.", "contact_at": NOW}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Database:
+    return Database.of(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["agrees", "can_talk", "suspect_absent"])
+@pytest.mark.parametrize("answer", ["N", "U", None])
+def test_any_answer_but_yes_sends_an_officer(name: str, answer: str | None) -> None:
+    assert len(why_send(ALL_YES | {name: answer})) == 1
+    assert why_send(ALL_YES) == []
+
+
+def test_three_answers_are_needed_and_none_is_inferred(store: Database) -> None:
+    with pytest.raises(FormError) as refused:
+        answer_video(store, DALO, About("P1", "a"), {"agrees": "Y", "can_talk": "perhaps"})
+    assert set(refused.value.fields) == {"can_talk", "suspect_absent"}
+    assert entries(store, "P1") == {"video": [], "visits": []}, "nothing half written"
+
+
+def test_an_officer_can_be_asked_for_without_a_question(store: Database) -> None:
+    row = attend_instead(store, DALO, About("P1", "a", call_id="C1"), NOW)
+    assert row["send"] is True
+    assert (row["agrees"], row["by"], row["call_id"], row["at"]) == (None, "d.officer", "C1", NOW)
+
+
+def test_what_is_recorded_is_read_back_newest_first_a_page_at_a_time(database: Database) -> None:
+    answer_video(database, DALO, About("P1", "a", "V1"), ALL_YES, NOW)
+    answer_video(database, DALO, About("P1", "b", "V1"), ALL_YES | {"can_talk": "U"}, NOW)
+    log_visit(database, DALO, About("P1b", "c", "V1"), CONTACT, NOW)
+    found = entries(database, "P1", records=["P1b"], limit=1)
+    assert [row["send"] for row in found["video"]] == [True]
+    assert found["visits"][0]["information"] == "He has moved out."
+    assert found["visits"][0]["at"] == NOW
+    earlier = entries(database, "P1", before=found["video"][0]["id"])
+    assert [row["send"] for row in earlier["video"]] == [False]
+    assert entries(database, "P2")["video"] == []
+
+
+def test_sending_a_form_twice_writes_it_once(database: Database) -> None:
+    first = log_visit(database, DALO, About("P1", "same", "V1"), CONTACT, NOW)
+    again = log_visit(database, DALO, About("P1", "same", "V1"), CONTACT, NOW + timedelta(minutes=1))
+    assert again == first
+    assert len(entries(database, "P1")["visits"]) == 1
+
+
+def test_every_fault_of_a_form_is_named_at_once(store: Database) -> None:
+    given = {"channel": "pigeon", "reached": None, "regrade": "high", "regrade_why": " ", "referral": "nobody",
+             "information": "x" * 4001, "contact_at": NOW + timedelta(hours=1)}  # fmt: skip
+    with pytest.raises(FormError) as refused:
+        log_visit(store, DALO, About("P1", "a"), given, NOW)
+    assert set(refused.value.fields) == {
+        "channel", "reached", "regrade_why", "referral", "information", "contact_at",
+    }  # fmt: skip
+    assert (
+        refused.value.fields["information"]
+        == "The text is 1 character too long. Shorten it; nothing was cut."
+    )
+
+
+def test_clocks_a_few_minutes_apart_are_no_fault(store: Database) -> None:
+    row = log_visit(store, DALO, About("P1", "a"), CONTACT | {"contact_at": NOW + timedelta(minutes=4)}, NOW)
+    assert row["contact_at"] == NOW + timedelta(minutes=4)
+
+
+def test_only_a_contact_in_which_somebody_was_reached_counts_for_what_is_owed(database: Database) -> None:
+    log_visit(database, DALO, About("P1", "a", "V1"), CONTACT | {"reached": False}, NOW)
+    assert contacts(database, ["V1"]) == []
+    log_visit(database, DALO, About("P1", "b", "V1"), CONTACT, NOW)
+    assert [(one.person_id, one.at) for one in contacts(database, ["V1", "V2"])] == [("V1", NOW)]
+    assert contacts(database, ["V1"], until=NOW - timedelta(days=1)) == [], "not yet written then"
+    assert contacts(database, []) == []
+
+
+def test_a_character_no_database_keeps_does_not_lose_the_text(database: Database) -> None:
+    row = log_visit(database, DALO, About("P1", "a"), CONTACT | {"information": "a\x00<script>b"}, NOW)
+    assert row["information"] == "a<script>b"
