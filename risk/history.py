@@ -60,6 +60,7 @@ class Happened:
     counter_allegation: bool
     children_present: int | None
     relationships: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list)
     between: dict[tuple[str, str], tuple[int, bool]] = field(default_factory=dict, repr=False)
     """(suspect, victim) -> harm in hundredths of a day and serious or not, of the offences that can be theirs."""
 
@@ -227,6 +228,7 @@ def _happened(
         counter_allegation=bool(event["counter_allegation"]),
         children_present=event["children_present"],
         relationships=[plain(kind) for kind in sorted(kinds)],
+        tags=sorted({tag for row in counted for tag in row["tags"] or ()}),
         between={
             (row["suspect_id"], row["victim_id"]): _between(offences, row["suspect_id"], row["victim_id"])
             for row in who
