@@ -31,8 +31,11 @@ LIMITED = ("dapn", "dapo", "matac")
 
 
 def check(db: Database, option_id: str, verdict: str = VERIFIED, **changes: Any) -> None:
-    given = {"wording": option(option_id).wording, "source": "the Act, section 42, as in force today", "note": "",
-             "username": "lo1", "name": "Lou Advocate", "at": NOW}  # fmt: skip
+    given: dict[str, Any] = {
+        "wording": option(option_id).wording,
+        "source": "the Act, section 42, as in force",
+    }
+    given |= {"note": "", "username": "lo1", "name": "Lou Advocate", "at": NOW}
     say(db, option_id, verdict, **(given | changes))
 
 
@@ -158,7 +161,7 @@ def test_beside_a_test_stand_the_records_that_bear_on_it(of_p1: Known) -> None:
     violence = next(one for one in bearing(of_p1, option("dvpn")) if "violence or threats" in one.text)
     assert violence.events == ("E06", "E04", "E03", "E01")
     assert violence.bears
-    assert lines(of_p1, "marac")[0].startswith("DASH of 15 April 2025 about V1: 2 yes answers, grade high")
+    assert lines(of_p1, "marac")[0].startswith("DASH of 16 April 2025 about V1: 2 yes answers, grade high")
     assert any(line == "V1: 5 domestic events in the last 12 months" for line in lines(of_p1, "marac"))
     assert any("MARAC since 10 May 2025: V1" in line for line in lines(of_p1, "marac"))
 
