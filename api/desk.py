@@ -2,59 +2,50 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from api.kept import Kept, KeptLists, KeptModels, Made
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home, Load
-from models.approval import standing, usable
-from models.store import champion, load_model
-from risk.looks import record_look
-from risk.published import PublishedList, lists, read_list
+from features.near_apart import Apart
+from features.records import Records
+from models.approval import usable
+from risk.audit import record
+from risk.published import PublishedList, read_list
 from risk.score import refuse_future
-from risk.teams import districts
-from risk.view import View
+from risk.store import Database
+from risk.teams import Team, districts, teams
+from risk.today import Day, persons_of, prepare
+from risk.view import CloseView, View
 
-VIEWS_KEPT = 3
-SERVED = ("simulated", "public")
+if TYPE_CHECKING:
+    from api.access import Viewer
+
+VIEWS_KEPT, DAYS_KEPT, MADE_KEPT = 3, 6, 300
+DAY_MINUTES = 5
 ENDED = ("simulated", "public")
 """Natures of records that are not added to by a force's day: their clock stops where they end."""
 
 
-def refuse_operational(home: Home) -> None:
-    """Until there is sign-in nothing about real, current people is served: neither the load nor a list made of one.
-
-    Raises InputError; called when serving starts and again whenever the load in use has changed.
-    """
-    load = home.current()
-    natures = {"the load in use": load.nature} if load else {}
-    natures |= {f"list {one.list_id}": one.facts["nature"] for one in lists(home)}
-    for what, nature in natures.items():
-        if nature not in SERVED:
-            raise InputError(
-                f"This home holds {nature} records ({what}); they are not served until there is sign-in.",
-                where=str(home.path),
-                cure="Use the command line on a protected machine, or serve a home whose extract says in extract.json "
-                "that it is simulated or public.",
-            )
-
-
 class Desk:
-    """Opens the load, the model and lists for routes, keeping the last few views in memory."""
+    """Opens the load, the models and the lists for routes, and keeps what it read and worked out in memory."""
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.db = Database.of(home.path)
         self._lock = Lock()
         self._load: Load | None = None
-        self._views: OrderedDict[tuple[str, datetime], View] = OrderedDict()
-        self._docs: dict[str, Mapping[str, Any]] = {}
+        self._apart: Apart | None = None
+        self._lists = KeptLists(home)
+        self._models = KeptModels(home.path)
+        self._views, self._days, self._made = Kept(VIEWS_KEPT), Kept(DAYS_KEPT), Kept(MADE_KEPT)
 
     @property
     def path(self) -> Path:
@@ -64,32 +55,50 @@ class Desk:
     def load(self) -> Load:
         """The load in use, held ready for single persons and following what is added to it; another that has taken
         its place is read anew."""
+        return self._held().load
+
+    def _held(self) -> Apart:
+        """All three stores of the load in use, as they stand."""
         now = self.home.require()
         with self._lock:
-            if self._load is None or self._load.load_id != now.load_id:
-                refuse_operational(self.home)
-                now.ready()
-                self._load = now
-                self._views.clear()
-            elif self._load.refresh():  # rows were added since, here or by another process
-                self._views.clear()
-            return self._load
+            if self._apart is None or self._apart.load.load_id != now.load_id:
+                self._apart = Apart(now)
+                self._forget()
+            elif self._apart.refresh():  # rows were added since, here or by another process
+                self._forget()
+            return self._apart
+
+    def _forget(self) -> None:
+        """Views of records that are no more; whoever is reading one keeps it until they are done."""
+        self._views.clear()
+        self._days.clear()
+
+    def state(self) -> str:
+        """Names the records as they stand: what was worked out from them holds while it stays the same."""
+        return self.load().records().state
+
+    def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What was made under this key, else made now, once; the last few hundred are kept. Put into the key whatever
+        the thing is made of: :meth:`state`, T, the list, whose eyes it is for."""
+        return self._made.of(key, make)
 
     def view(self, t: datetime) -> View:
-        """The records as of T."""
+        """The records as of T, all of them: for a table about nobody in particular. Of persons ask :meth:`around`."""
         load = self.load()
-        key = (load.records().state, t)
-        with self._lock:
-            if key not in self._views:
-                self._views[key] = View(load, t)
-                while len(self._views) > VIEWS_KEPT:
-                    self._views.popitem(last=False)
-            self._views.move_to_end(key)
-            return self._views[key]
+        return self._views.of((load.records().state, t), lambda: View(load, t))
 
-    def around(self, persons: Sequence[str], t: datetime) -> View:
-        """The records around some persons as of T: it answers about them exactly as :meth:`view` does."""
-        return self.view(t)
+    def around(self, persons: Sequence[str], t: datetime, steps: int = 2) -> View:
+        """The records around some persons as of T: it answers about them as :meth:`view` does, in milliseconds.
+
+        Every row of them is there, and of everyone within ``steps`` ties of them (pages and scores look two ties far, a
+        list one), and who else these rows name. KeyError and the like never: of others it knows nothing.
+        """
+        held = self._held()
+        return CloseView(held.load, held.around(persons, t, steps), t)
+
+    def teams(self) -> list[Team]:
+        """The teams of the force."""
+        return self._made.of(("teams", self.state()), lambda: teams(self.view(self.now())))
 
     def now(self) -> datetime:
         """T of live questions. Operational records: now. Simulated and public ones stop somewhere, and so does their
@@ -97,14 +106,18 @@ class Desk:
         load, now = self.load(), datetime.now(UTC).replace(microsecond=0)
         if load.nature not in ENDED:
             return now
-        newest = [table["known_from"].max() for table in load.records().tables.values()]
-        moments = [moment for moment in newest if isinstance(moment, datetime)]
-        latest = self.latest()
-        return min(now, max([*moments, *([latest.as_of] if latest else [])], default=now))
+        latest = self._lists.latest()
+        known = [self.newest(), latest.as_of if latest else None]
+        return min(now, max((moment for moment in known if moment is not None), default=now))
+
+    def newest(self) -> datetime | None:
+        """When the newest row became known; None where there is none."""
+        records = self.load().records()
+        return self._made.of(("newest row", records.state), lambda: newest_row(records))
 
     def district_of(self, person_ids: Sequence[str], t: datetime) -> dict[str, str]:
         """The district of each person as of T, "unassigned" where the records do not say (``risk.teams``)."""
-        view = self.around(person_ids, t)
+        view = self.around(person_ids, t, steps=1)
         asked = {person: view.who(person) for person in person_ids}
         found = districts(
             view, pl.DataFrame({"person_id": sorted(set(asked.values()))}, {"person_id": pl.String})
@@ -112,14 +125,33 @@ class Desk:
         where = {str(person): str(place) for person, place in found.iter_rows()}
         return {person: where[known] for person, known in asked.items()}
 
+    def lists(self) -> list[PublishedList]:
+        """Every published list, oldest T first."""
+        return self._lists.all()
+
     def latest(self) -> PublishedList | None:
         """The latest published list, or None before the first."""
-        known = lists(self.home)
-        return known[-1] if known else None
+        return self._lists.latest()
 
     def published(self, list_id: str) -> PublishedList:
-        """A list by its id, or "latest"."""
-        return read_list(self.home, None if list_id == "latest" else list_id)
+        """A list by its id, or "latest"; NotFoundError."""
+        found = self._lists.latest() if list_id == "latest" else self._lists.one(list_id)
+        return found if found is not None else read_list(self.home)
+
+    def day(self, published: PublishedList) -> Day:
+        """A list with what the records say today beside each row (``risk.today.prepare``): as of now for the latest
+        list, as of its own T for one before it."""
+        latest, t = self.latest(), published.as_of
+        if latest is not None and latest.list_id == published.list_id:
+            t = self.now()
+            if self.load().nature not in ENDED:  # the clock runs on: every few minutes is often enough
+                some = t - timedelta(minutes=t.minute % DAY_MINUTES, seconds=t.second)
+                t = min(t, max(some, self.newest() or some))
+
+        def make() -> Day:
+            return prepare(published, self.around(persons_of(published), t, steps=1), self.view(t))
+
+        return self._days.of((published.list_id, self.state(), t), make)
 
     def moment(self, as_of: str | None) -> tuple[datetime, PublishedList | None]:
         """T and the list that speaks of it: as asked, else that of the latest list, else now."""
@@ -128,55 +160,73 @@ class Desk:
             return (latest.as_of, latest) if latest else (datetime.now(UTC).replace(microsecond=0), None)
         t = parse_as_of(as_of)
         refuse_future(t)
-        return t, next((one for one in reversed(lists(self.home)) if one.as_of == t), None)
+        return t, next((one for one in reversed(self.lists()) if one.as_of == t), None)
 
     def model(self, published: PublishedList | None) -> Mapping[str, Any]:
         """The model a list was made with, else the one in use if it may be used today for these records: what is scored
         live asks the same as a new list (``models.approval.usable``; NotFoundError, InputError)."""
-        version = None if published is None else str(published.facts["model_version"])
-        if version is not None and version not in self._docs:
+        if published is not None:
             try:
-                self._docs[version] = load_model(self.path, version)
+                return self._models.doc(str(published.facts["model_version"]))
             except NotFoundError:  # the list stays; its model is gone from this home
-                version = None
-        if version is None:
-            version = str(usable(self.path, self.load().nature).version)
-            if version not in self._docs:
-                self._docs[version] = load_model(self.path, version)
-        return self._docs[version]
+                pass
+        return self._models.doc(str(usable(self.path, self.load().nature).version))
 
     def look(
-        self, what: str, by: str, persons: list[str], list_id: str | None = None, detail: str = ""
+        self,
+        viewer: Viewer,
+        act: str,
+        page: str,
+        persons: Sequence[str] = (),
+        list_id: str | None = None,
+        outside: bool = False,
+        detail: str = "",
     ) -> None:
-        """Write down a look before anything is shown."""
-        record_look(self.path, what, by=by, persons=persons, list_id=list_id, detail=detail)
+        """Write down what a viewer does, with their task, before anything is shown (``risk.audit.record``)."""
+        task = viewer.task
+        row = record(
+            self.db,
+            self.path,
+            viewer.who,
+            act,
+            page,
+            persons=persons,
+            list_id=list_id,
+            purpose=task.purpose if task else None,
+            reference=task.reference if task else None,
+            outside=outside,
+            detail=detail,
+        )
+        viewer.written.append(row)
 
     def health(self) -> dict[str, Any]:
         """What is loaded, how old it is, which model and which list."""
-        load = self.home.current()
-        latest = self.latest()
+        load = self.load() if self.home.current() else None
+        latest, now = self.latest(), datetime.now(UTC)
         model: str | None
-        notes: list[str] = []
         try:
-            model = str(champion(self.path)["version"])
-            now = standing(self.path)
-            notes = now.notes(datetime.now(UTC)) if now else []
-        except NotFoundError:
-            model = None
+            model, stands = self._models.in_use()
+            notes = stands.notes(now) if stands and model else []
         except InputError as problem:  # its file is damaged: lists are served all the same
             model, notes = None, [problem.what]
         newest = None
         if load is not None:
-            found = self.load().records().table("event")["known_from"].max()
-            newest = found if isinstance(found, datetime) else None
+            records = load.records()
+            newest = self._made.of(("newest event", records.state), lambda: newest_row(records, ("event",)))
         return {
             "ok": load is not None and model is not None and latest is not None,
             "load_id": load and load.load_id,
             "nature": load and load.nature,
             "data_until": newest,
-            "data_age_days": (datetime.now(UTC) - newest).days if newest else None,
+            "data_age_days": (now - newest).days if newest else None,
             "model_version": model,
             "model_notes": notes,
             "list_id": latest and latest.list_id,
             "list_as_of": latest and latest.as_of,
         }
+
+
+def newest_row(records: Records, tables: Sequence[str] = ()) -> datetime | None:
+    """When the newest row of these tables (without any: of all) became known; None where there is none."""
+    found = [records.table(name)["known_from"].max() for name in tables or records.tables]
+    return max((moment for moment in found if isinstance(moment, datetime)), default=None)

@@ -27,7 +27,11 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "content": {"application/problem+json": {}}, "description": text}
     for status, text in {
         400: "The request, the load or the home is at fault; the cure says what to do.",
-        403: "Not from this machine.",
+        401: "Not signed in, or a token that does not count any more.",
+        403: "Your role does not include it, no purpose is stated, or the form was not sent from Doorstep.",
         404: "No such list, person or team, or not one you can open.",
+        413: "What was sent is larger than is taken.",
+        429: "Too many requests; Retry-After says how many seconds to wait.",
+        503: "The database is away; nothing is shown that cannot be written down.",
     }.items()
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from pydantic import Field
@@ -69,6 +69,14 @@ class ListReason(Answer):
     more: int = Field(description="How many further records it counts.", examples=[2])
 
 
+class Ending(Answer):
+    """Something about a person that ends soon."""
+
+    what: str = Field(examples=["Release due"])
+    on: datetime
+    days: int = Field(description="Whole days from now.", examples=[11])
+
+
 class ListRow(Answer):
     """One place on a list."""
 
@@ -105,6 +113,34 @@ class ListRow(Answer):
         description="Reasons are kept back: the record is open to named users only."
     )
     withheld: bool = Field(default=False, description="Taken out of the records by law since publication.")
+    place: str | None = Field(
+        default=None, description="rank, reserve (nominated) or stay (four weeks have not passed).", examples=["rank"]
+    )
+    stays_until: datetime | None = Field(
+        default=None, description="Until then the ranking alone takes nobody off the list."
+    )
+    now: list[str] = Field(
+        description="The state as the records say today; `state` is that of the day of the list.",
+        examples=[["Wanted since 30 May 2025: failed to answer bail"]],
+    )
+    flags: list[str] = Field(
+        description="The same as codes: wanted, custody, bail, orders, large, release, ending.",
+        examples=[["wanted", "bail"]],
+    )
+    ends: list[Ending] = Field(description="Release within 28 days, bail and orders within 14, soonest first.")
+    victims: list[str] = Field(description="By reference, latest first.", examples=[["V00412"]])
+    victims_hidden: int = Field(description="Victims not shown: their record or this one is restricted.")
+    warnings: list[str] = Field(description="What to know of the data behind the row before acting on it.")
+    held: str = Field(
+        description="On hold, identity or role in doubt: the line to show; empty: no hold.",
+        examples=["On hold: identity or role in doubt since 3 March 2026. A supervisor decides by 5 March 2026"],
+    )
+    owner: str | None = Field(default=None, examples=["Team D4"])
+    decision: str | None = Field(default=None, description="The decision in effect.", examples=["Adopt"])
+    waiting: bool = Field(default=False, description="A decision waits for a supervisor's word.")
+    due_on: date | None = None
+    last_action: str | None = Field(default=None, examples=["Visit, 4 March 2026: done"])
+    overdue: int = Field(default=0, description="Actions without a result whose day has passed.")
 
 
 class Leaver(Answer):
@@ -125,12 +161,68 @@ class Apart(Answer):
 
 
 class ListAnswer(ListSummary):
-    """A list as a team sees it."""
+    """A list as a viewer sees it today: their districts, in the order and narrowed as asked for. Ranks never change."""
 
     team: TeamArea | None
-    top: int
+    top: int = Field(description="How many places there are.")
     note: str
+    state_as_of: datetime = Field(description="The moment `now` is of.")
+    pseudonyms: bool = Field(description="Persons stand under pseudonyms; references of records are left out.")
+    shown: int = Field(description="How many rows there are after narrowing.", examples=[25])
+    of: int = Field(description="How many before.", examples=[100])
+    narrowed: dict[str, int] = Field(description="How many rows each `only` leaves.", examples=[{"wanted": 2}])
     rows: list[ListRow]
+    next: str | None = Field(description="Where the rows after these are; null: these are the last.")
     leavers: list[Leaver]
-    apart: list[Apart]
+    apart_counts: dict[str, int] = Field(
+        description="How many stand apart, by reason; who they are: `/lists/{list_id}/apart`.",
+        examples=[{"in prison or on remand": 41}],
+    )
     teams: list[TeamArea]
+
+
+class ApartAnswer(Answer):
+    """Who stands apart from a list, a page at a time."""
+
+    list_id: str
+    of: int = Field(examples=[41])
+    apart: list[Apart]
+    next: str | None
+
+
+class Whereabouts(Answer):
+    """Why a person is, or is not, on a list."""
+
+    list_id: str
+    person_id: str = Field(examples=["P00017"])
+    words: str = Field(
+        examples=["Not on the list: ranked 131 of 4,120 and 31 in district D4, below its places."]
+    )
+
+
+class ChangedRow(Answer):
+    """A person's place on two lists."""
+
+    person_id: str
+    name: str | None
+    district: str
+    rank: int | None = Field(description="On the later list; null: not ranked.")
+    rank_before: int | None = Field(description="On the earlier list; null: not ranked.")
+    why: str | None = Field(default=None, description="Of a leaver: what became of them.")
+
+
+class Changes(Answer):
+    """What changed from one list to another."""
+
+    before: str = Field(description="list_id of the earlier list.")
+    after: str
+    pseudonyms: bool
+    entrants: list[ChangedRow]
+    leavers: list[ChangedRow]
+    stayed: list[ChangedRow] = Field(description="The greatest move first.")
+    other: list[str] = Field(
+        description="What else differs: moves may come from it.", examples=[["another model"]]
+    )
+    by_count: int = Field(
+        description="How many of the later list's people the same number of places by count would hold."
+    )

@@ -22,6 +22,13 @@ class Rates:
 
     def take(self, kind: str, key: str) -> int:
         """Take one: 0 when it is there, else how many seconds until it is."""
+        return self._look(kind, key, take=True)
+
+    def left(self, kind: str, key: str) -> int:
+        """The same, without taking one."""
+        return self._look(kind, key, take=False)
+
+    def _look(self, kind: str, key: str, *, take: bool) -> int:
         limits = table()
         burst = limits.limit("rates", f"{kind}_burst") * self._scale
         a_second = limits.limit("rates", f"{kind}_a_minute") * self._scale / 60
@@ -29,6 +36,9 @@ class Rates:
         with self._lock:
             left, at = self._buckets.pop((kind, key), (burst, now))
             left = min(burst, left + (now - at) * a_second)
+            if not take:
+                self._buckets[kind, key] = (left, now)
+                return 0 if left >= 1 else max(1, int((1 - left) / a_second + 1))
             taken = left >= 1
             self._buckets[kind, key] = (left - 1 if taken else left, now)
             while len(self._buckets) > KEPT:

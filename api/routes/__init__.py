@@ -7,6 +7,8 @@ from importlib import import_module
 from fastapi import APIRouter
 
 TOPICS = (
+    "signin",
+    "purpose",
     "home",
     "lists",
     "persons",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from api.access import Viewer, allow
 from api.answers.base import PROBLEMS
 from api.answers.service import Health
 from api.routes.asked import desk_of
@@ -18,15 +19,15 @@ data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
 
 @pages.get("/")
-def first(request: Request) -> HTMLResponse:
+def first(request: Request, viewer: Annotated[Viewer, allow("home")]) -> HTMLResponse:
     """Where to begin."""
     desk = desk_of(request)
     latest = desk.latest()
     known = teams(desk.view(latest.as_of)) if latest else []
-    return page(request, None, "home.html", latest=latest, teams=known)
+    return page(request, viewer, "home.html", latest=latest, teams=known)
 
 
 @data.get("/health", response_model=Health, tags=["service"], summary="Load, model, list, age of data")
-def health(request: Request) -> dict[str, Any]:
+def health(request: Request, viewer: Annotated[Viewer, allow("home")]) -> dict[str, Any]:
     """What is loaded, how old it is, which model and which list are in use. Names nobody."""
     return desk_of(request).health()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from api.access import Viewer, allow
 from api.answers.base import PROBLEMS
 from api.answers.lists import ListAnswer, Lists
 from api.printing import list_as_dict
@@ -20,28 +21,43 @@ data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
 
 @pages.get("/lists")
-def every_list(request: Request) -> HTMLResponse:
+def every_list(request: Request, viewer: Annotated[Viewer, allow("list.read")]) -> HTMLResponse:
     """Every published list."""
     desk = desk_of(request)
-    desk.look("lists", "page", [])
-    return page(request, None, "lists.html", lists=list(reversed(lists(desk.home))))
+    desk.look(viewer, "consultation", "/lists")
+    return page(request, viewer, "lists.html", lists=list(reversed(lists(desk.home))))
 
 
 @pages.get("/lists/{list_id}")
-def a_list(request: Request, list_id: str, team: Team = None, top: Top = None) -> HTMLResponse:
+def a_list(
+    request: Request,
+    viewer: Annotated[Viewer, allow("list.read")],
+    list_id: str,
+    team: Team = None,
+    top: Top = None,
+) -> HTMLResponse:
     """A list."""
     desk = desk_of(request)
     desk.load()
     view = shown(desk.published(list_id), desk.home, team=team or None, top=top)
-    desk.look("list", "page", view.persons(), view.published.list_id, view.team_name)
-    return page(request, None, "list.html", view=view, facts=view.published.facts, words=row_words)
+    desk.look(
+        viewer,
+        "consultation",
+        "/lists/{list_id}",
+        view.persons(),
+        view.published.list_id,
+        detail=view.team_name,
+    )
+    return page(request, viewer, "list.html", view=view, facts=view.published.facts, words=row_words)
 
 
 @data.get("/lists", response_model=Lists, tags=["lists"], summary="Published lists")
-def all_lists(request: Request, team: Team = None) -> dict[str, Any]:
+def all_lists(
+    request: Request, viewer: Annotated[Viewer, allow("list.read")], team: Team = None
+) -> dict[str, Any]:
     """Every published list, newest first; with ``team`` the counts are those of its patch."""
     desk = desk_of(request)
-    desk.look("lists", "api", [], detail=team or "")
+    desk.look(viewer, "consultation", "/lists", detail=team or "")
     found = list(reversed(lists(desk.home)))
     known = teams(desk.view(found[0].as_of)) if found else []
     patch = None if team is None else find_team(known, team).districts
@@ -70,10 +86,23 @@ def _team(team: Any) -> dict[str, Any]:
 
 
 @data.get("/lists/{list_id}", response_model=ListAnswer, tags=["lists"], summary="A list, or the latest")
-def one_list(request: Request, list_id: str, team: Team = None, top: Top = None) -> dict[str, Any]:
+def one_list(
+    request: Request,
+    viewer: Annotated[Viewer, allow("list.read")],
+    list_id: str,
+    team: Team = None,
+    top: Top = None,
+) -> dict[str, Any]:
     """A published list by its id, or ``latest``; of one team or the whole force."""
     desk = desk_of(request)
     desk.load()
     view = shown(desk.published(list_id), desk.home, team=team, top=top)
-    desk.look("list", "api", view.persons(), view.published.list_id, view.team_name)
+    desk.look(
+        viewer,
+        "consultation",
+        "/lists/{list_id}",
+        view.persons(),
+        view.published.list_id,
+        detail=view.team_name,
+    )
     return list_as_dict(view)

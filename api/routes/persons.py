@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from api.access import Viewer, allow
 from api.answers.base import PROBLEMS
 from api.answers.persons import PersonAnswer
 from api.charts import bars, timeline
@@ -19,26 +20,32 @@ pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
 
-def opened(desk: Desk, person_id: str, as_of: str | None, what: str, face: str) -> tuple[Any, Any]:
+def opened(desk: Desk, viewer: Viewer, person_id: str, as_of: str | None, page: str) -> tuple[Any, Any]:
     """T and the list that speaks of it, once the person may be opened and the look is written down."""
     t, published = desk.moment(as_of)
     view = desk.view(t)
     require_open(view, person_id)
-    desk.look(what, face, sorted({person_id, view.who(person_id)}), published.list_id if published else None)
+    persons = sorted({person_id, view.who(person_id)})
+    desk.look(viewer, "consultation", page, persons, published.list_id if published else None)
     return t, published
 
 
 @pages.get("/persons/{person_id}")
-def a_person(request: Request, person_id: str, as_of: AsOf = None) -> HTMLResponse:
+def a_person(
+    request: Request,
+    viewer: Annotated[Viewer, allow("person.read", purpose=True)],
+    person_id: str,
+    as_of: AsOf = None,
+) -> HTMLResponse:
     """A person."""
     desk = desk_of(request)
-    t, published = opened(desk, person_id, as_of, "person", "page")
+    t, published = opened(desk, viewer, person_id, as_of, "/persons/{person_id}")
     view = desk.view(t)
     found = person(view, desk.model(published), person_id, published)
     every = [*found["reasons"]["raises"], *found["reasons"]["lowers"]]
     return page(
         request,
-        None,
+        viewer,
         "person.html",
         person=found,
         published=published,
@@ -49,10 +56,15 @@ def a_person(request: Request, person_id: str, as_of: AsOf = None) -> HTMLRespon
 
 
 @data.get("/persons/{person_id}", response_model=PersonAnswer, tags=["persons"], summary="A person")
-def one_person(request: Request, person_id: str, as_of: AsOf = None) -> dict[str, Any]:
+def one_person(
+    request: Request,
+    viewer: Annotated[Viewer, allow("person.read", purpose=True)],
+    person_id: str,
+    as_of: AsOf = None,
+) -> dict[str, Any]:
     """History, score, the contributions that sum to it, reasons with their records, the people around."""
     desk = desk_of(request)
-    t, published = opened(desk, person_id, as_of, "person", "api")
+    t, published = opened(desk, viewer, person_id, as_of, "/persons/{person_id}")
     found = person(desk.view(t), desk.model(published), person_id, published)
     return found | {"network": found["network"].as_dict(), "reasons": reasons_as_dict(found["reasons"])}
 
