@@ -7,6 +7,7 @@ import io
 from datetime import datetime
 from typing import Any
 
+from risk.exports import text_cell
 from risk.published import Shown, row_words
 from risk.words import count, day, day_time
 
@@ -15,7 +16,6 @@ CSV_COLUMNS = (
     "incidents_30", "incidents_90", "incidents_365", "days_since", "victims_1095", "count_rank", "state",
     "release_due", "reasons", "age_unknown",
 )  # fmt: skip
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def reason_text(reason: dict[str, Any]) -> str:
@@ -60,12 +60,8 @@ def list_as_csv(view: Shown) -> str:
             "reasons": " | ".join(reason_text(reason) for reason in row["reasons"] or []),
             "release_due": row["release_due"].isoformat() if row["release_due"] else "",
         }
-        writer.writerow([_safe(flat[name]) for name in CSV_COLUMNS])
+        writer.writerow([text_cell(flat[name]) for name in CSV_COLUMNS])
     return out.getvalue()
-
-
-def _safe(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
 
 
 def print_list(view: Shown) -> None:
