@@ -6,7 +6,7 @@ What is said is this address, under 1 km, under 10 km, further, or unknown (``ri
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from math import asin, cos, radians, sin, sqrt
@@ -21,6 +21,8 @@ from risk.settings import settings
 from risk.view import View
 from risk.words import ago, count, day, days_between
 
+Place = str | Mapping[str, Any]
+"""An address_id, or a row of the address table."""
 EARTH_KM = 6371.0088  # mean radius (IUGG)
 
 
@@ -77,8 +79,8 @@ def latest_address(view: View, person: str) -> str | None:
     return next((stay.address_id for stay in stays(view, person) if stay.left is None), None)
 
 
-def nearness(view: View, person: str, place: str, happened: Sequence[Happened] = ()) -> Nearness:
-    """How near ``person`` is recorded as living to the address ``place`` (an address_id) as of the view's T.
+def nearness(view: View, person: str, place: Place, happened: Sequence[Happened] = ()) -> Nearness:
+    """How near ``person`` is recorded as living to ``place`` (an address_id, or the address itself) as of T.
 
     ``happened``: the person's history, for events at the place; left out, none are mentioned.
     """
@@ -99,30 +101,42 @@ def nearness(view: View, person: str, place: str, happened: Sequence[Happened] =
     return Nearness(band, f"Latest known address: {words} ({age})", since, days, old, tuple(notes))
 
 
-def _compare(view: View, theirs: str, place: str) -> tuple[str, str]:
-    """Band and words for two addresses."""
+def homes_apart(view: View, person: str, other: str) -> dict[str, str] | None:
+    """How far the latest known addresses of two persons are from each other (``band``, ``words``); None where either
+    has none."""
+    mine, theirs = latest_address(view, person), latest_address(view, other)
+    if mine is None or theirs is None:
+        return None
+    band, words = _compare(view, mine, theirs, "apart")
+    return {"band": band, "words": f"Latest known addresses: {words}"}
+
+
+def _compare(view: View, theirs: str, place: Place, how: str = "words") -> tuple[str, str]:
+    """Band and words for two addresses; ``how``: "words" for an address and a place, "apart" for two homes."""
     said = settings("nearness")
     a, b = _address(view, theirs), _address(view, place)
-    if theirs == place or _same(a, b):
-        return said["here"]["name"], said["here"]["words"]
+    if theirs == b.get("address_id") or theirs == place or _same(a, b):
+        return said["here"]["name"], said["here"][how]
     apart = _km(a, b)
     if apart is None:
-        return said["unknown"]["name"], f"{said['unknown']['words']} ({_shared(a, b)})"
+        return said["unknown"]["name"], f"{said['unknown'][how]} ({_shared(a, b)})"
     for band in said["band"]:
         if apart < band["under_km"]:
-            return band["name"], band["words"]
-    return said["further"]["name"], said["further"]["words"]
+            return band["name"], band[how]
+    return said["further"]["name"], said["further"][how]
 
 
-def _address(view: View, address_id: str) -> dict[str, Any]:
-    rows = view.identity("address").filter(pl.col("address_id") == address_id)
+def _address(view: View, place: Place) -> Mapping[str, Any]:
+    if not isinstance(place, str):
+        return place
+    rows = view.identity("address").filter(pl.col("address_id") == place)
     return rows.row(0, named=True) if rows.height else {}
 
 
-def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
+def _same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
     """Two records of one place: the same line and the same postcode, however spaced."""
 
-    def plain(row: dict[str, Any]) -> tuple[str, str]:
+    def plain(row: Mapping[str, Any]) -> tuple[str, str]:
         return "".join(str(row.get("line") or "").upper().split()), "".join(
             str(row.get("postcode") or "").upper().split()
         )
@@ -130,7 +144,7 @@ def _same(a: dict[str, Any], b: dict[str, Any]) -> bool:
     return all(plain(a)) and plain(a) == plain(b)
 
 
-def _km(a: dict[str, Any], b: dict[str, Any]) -> float | None:
+def _km(a: Mapping[str, Any], b: Mapping[str, Any]) -> float | None:
     """Great-circle distance in km; None where either has no co-ordinates."""
     four = (a.get("latitude"), a.get("longitude"), b.get("latitude"), b.get("longitude"))
     if any(value is None for value in four):
@@ -140,7 +154,7 @@ def _km(a: dict[str, Any], b: dict[str, Any]) -> float | None:
     return 2 * EARTH_KM * asin(sqrt(min(1.0, half)))
 
 
-def _shared(a: dict[str, Any], b: dict[str, Any]) -> str:
+def _shared(a: Mapping[str, Any], b: Mapping[str, Any]) -> str:
     """What two places without co-ordinates have in common, the narrowest first."""
     for column, words in (
         ("postcode", "the same postcode"),
@@ -152,7 +166,7 @@ def _shared(a: dict[str, Any], b: dict[str, Any]) -> str:
     return "no co-ordinates in the records"
 
 
-def _notes(view: View, known: list[Stay], latest: Stay | None, place: str) -> list[str]:
+def _notes(view: View, known: list[Stay], latest: Stay | None, place: Place) -> list[str]:
     """Other addresses of the person that are this one or close by, and when they left it."""
     said = []
     for stay in known:
@@ -166,7 +180,7 @@ def _notes(view: View, known: list[Stay], latest: Stay | None, place: str) -> li
     return said
 
 
-def _events_here(view: View, happened: Sequence[Happened], place: str) -> list[str]:
+def _events_here(view: View, happened: Sequence[Happened], place: Place) -> list[str]:
     """How often the person was suspect at this address, and when last."""
     suspect = [one for one in happened if "suspect" in one.roles]
     ids = [one.event_id for one in suspect]

@@ -12,12 +12,15 @@ import polars as pl
 import pytest
 
 from features.clocks import parse_as_of
+from features.errors import NotFoundError
 from features.home import Home
 from models.store import champion
 from risk.history import history, pairs
 from risk.network import MOST, network
 from risk.person import person, require_open, score_in_words
+from risk.promises import Reached
 from risk.sheet import sheet
+from risk.sheet_call import find_calls, suspects_at, the_call
 from risk.state import states
 from risk.teams import districts
 from risk.view import View
@@ -37,7 +40,7 @@ def of_p1(view: View, small_home: Path) -> dict[str, Any]:
 
 def test_the_sheet_is_in_the_order_an_officer_needs(of_p1: dict[str, Any]) -> None:
     order = ["who", "now", "people", "children", "before", "balance", "grades", "separations", "score", "promises",
-             "schemes", "never_recorded"]  # fmt: skip
+             "schemes", "known", "never_recorded"]  # fmt: skip
     assert [name for name in of_p1 if name in order] == order
 
 
@@ -60,7 +63,7 @@ def test_it_says_who_is_there_and_how_to_reach_them_safely(of_p1: dict[str, Any]
     assert people["V1"]["relationship"].startswith("partner since 1 January 2020, ended 1 May 2025")
     assert people["V2"]["plan"] is None
     assert "2 children present on 15 April 2025 (REF-E04)" in of_p1["children"]
-    assert "1 child recorded by reference: C1" in of_p1["children"]
+    assert "1 child recorded: C1, aged 7" in of_p1["children"]
 
 
 def test_it_shows_the_last_five_domestic_events_with_what_police_found_marked(of_p1: dict[str, Any]) -> None:
@@ -83,10 +86,16 @@ def test_reports_in_both_directions_are_said_both_ways(view: View, small_home: P
 
 def test_it_says_what_is_owed_and_what_was_never_recorded(of_p1: dict[str, Any]) -> None:
     owed = [line["what"] for line in of_p1["promises"]]
-    assert sorted(owed) == ["callback", "update every 14 days, no contact recorded"]
+    assert sorted(owed) == [
+        "callback",
+        "tell them: released on bail 21 May 2025 (REF-E05); no contact recorded since",
+        "update every 14 days, no contact recorded",
+    ]
     assert all(line["overdue"] for line in of_p1["promises"])
     assert of_p1["schemes"] == ["MARAC since 10 May 2025: Jo Josselyn (V1)"]
-    assert any(line.startswith("For Kim Kettlewell (V2): safe contact") for line in of_p1["never_recorded"])
+    kim = next(line for line in of_p1["never_recorded"] if line.startswith("For Kim Kettlewell (V2): "))
+    assert "Safe way to make contact" in kim
+    assert "A risk assessment" in kim
     assert "This load holds no custody records" in of_p1["never_recorded"]
     assert any(
         line.startswith("Whether children were present at REF-E06") for line in of_p1["never_recorded"]
@@ -104,6 +113,81 @@ def test_no_address_is_on_a_sheet(
 ) -> None:
     text = json.dumps(of_p1, default=str)
     assert [line for line in small_extract_tables["address"]["line"] if line in text] == []
+
+
+@pytest.fixture(scope="module")
+def busy(sheet_home: Path) -> View:
+    return View(Home(sheet_home).require(), T)
+
+
+def _called_to(busy: View, reference: str, person: str = "P1") -> dict[str, Any]:
+    call = find_calls(busy.load, reference, T)[0]
+    doc = champion(busy.load.path.parent.parent)
+    return sheet(busy, person, score_in_words(busy, doc, person, None), call)
+
+
+def test_with_a_call_it_says_how_near_he_lives_and_shows_the_callers_victim_first(busy: View) -> None:
+    found = _called_to(busy, " cad-100 ")
+    near = found["now"]["near"]
+    assert near["band"] == "under_1_km"
+    assert "Recorded as living here until 31 December 2023" in near["notes"]
+    assert found["people"][0]["person_id"] == "V1"
+    assert found["call"]["reference"] == "CAD-100"
+    other = _called_to(busy, "CAD-104", "P2")
+    assert other["people"][0]["person_id"] == "V2"
+
+
+def test_without_a_call_it_does_not_guess_a_place(busy: View, of_p1: dict[str, Any]) -> None:
+    assert of_p1["now"]["near"]["band"] is None
+    assert "not near" not in json.dumps(of_p1, default=str)
+    doc = champion(busy.load.path.parent.parent)
+    found = sheet(busy, "P1", score_in_words(busy, doc, "P1", None))
+    assert found["people"][0]["apart"]["words"] == "Latest known addresses: under 1 km apart"
+
+
+def test_a_call_is_found_by_what_is_pasted_and_a_report_where_there_is_none(busy: View) -> None:
+    assert [one.call_id for one in find_calls(busy.load, "CAD - 101", T)] == ["C2"]
+    report = find_calls(busy.load, "ref-e12", T)[0]
+    assert (report.kind, report.suspects, report.victims) == ("report", ("P7",), ("V3",))
+    assert find_calls(busy.load, "CAD-103", T) == [], "taken after T"
+    assert find_calls(busy.load, "  ", T) == []
+    with pytest.raises(NotFoundError):
+        the_call(busy.load, "C4", T)
+
+
+def test_a_call_that_names_nobody_says_whom_the_records_tie_to_the_address(busy: View) -> None:
+    call = the_call(busy.load, "C2", T)
+    assert call.suspects == ()
+    assert call.address_id is not None
+    tied = suspects_at(busy.load, "A1", T)
+    assert tied == [{"person_id": "P1", "why": "recorded as living here; suspect in earlier reports"}]
+    assert suspects_at(busy.load, "A9", T) == [], "he left; she is no suspect"
+
+
+def test_a_sheet_with_a_call_holds_no_address_either(busy: View) -> None:
+    from tests import sheet_force
+
+    text = json.dumps(_called_to(busy, "CAD-100"), default=str)
+    assert [row[0] for row in sheet_force.NAMES.values() if row[0].strip() in text] == []
+    assert [row[1] for row in sheet_force.NAMES.values() if row[1] in text] == []
+
+
+def test_a_contact_logged_in_doorstep_changes_what_is_owed(busy: View) -> None:
+    doc = champion(busy.load.path.parent.parent)
+    said = score_in_words(busy, doc, "P1", None)
+    before = sheet(busy, "P1", said)
+    after = sheet(busy, "P1", said, logged=[Reached("V1", None, T)])
+    assert len(after["promises"]) < len(before["promises"])
+    assert after["last_contact"]["Jo Josselyn (V1)"] == T
+
+
+def test_a_clares_law_application_and_what_a_plan_says_are_on_it(busy: View) -> None:
+    found = _called_to(busy, "CAD-100")
+    assert found["disclosures"] == [
+        "Clare's Law application (right to know), opened 2 May 2025, for Kim Kettlewell (V2): no decision recorded"
+    ]
+    plan = found["people"][0]["plan"]
+    assert (plan["language"], plan["interpreter"], plan["idva"]) == ("Polish", True, "A. Adviser")
 
 
 def test_a_person_page_names_no_victim(
@@ -201,8 +285,6 @@ def test_a_crowd_is_cut_to_the_most_connected_and_counted(
 
 
 def test_only_suspects_have_a_page_and_all_refusals_read_alike(view: View) -> None:
-    from features.errors import NotFoundError
-
     require_open(view, "P1")
     said = set()
     for who in ("V1", "P8", "P9", "nobody"):

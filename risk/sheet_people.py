@@ -1,0 +1,140 @@
+"""Who is at the door besides: the people tied to the person a sheet is about, how they can safely be reached, children.
+
+Victims' names and safe contact appear on the sheet and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from features.nominals import onto
+from risk.history import Happened
+from risk.nearness import homes_apart
+from risk.settings import settings
+from risk.state import State
+from risk.view import View
+from risk.words import LONDON, count, day, plain
+
+PLAN = ("safe_channel", "safe_times", "do_not", "language", "interpreter", "access_needs", "video_consent",
+        "named_contact", "idva", "update_every_days", "agreed_on")  # fmt: skip
+
+
+def called(person: str, names: dict[str, str]) -> str:
+    """A person as a sheet names them: name and reference, or the reference alone."""
+    return f"{names[person]} ({person})" if person in names else person
+
+
+def age(born: date | None, t: datetime) -> int | None:
+    """Whole years at T; None for an unknown birth date."""
+    if born is None:
+        return None
+    today = t.astimezone(LONDON).date()
+    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+
+
+def recent(view: View) -> datetime:
+    """Events after this moment name the victims and children of a sheet."""
+    return view.t - timedelta(days=settings("sheet")["shown"]["victims_days"])
+
+
+def linked(
+    view: View, person: str, happened: Sequence[Happened], state: State, first: Sequence[str] = ()
+) -> list[str]:
+    """The victims of a call (``first``), those of the last three years, newest first, then anyone an order in force
+    protects, then partners."""
+    since = recent(view)
+    ordered = [
+        *first,
+        *(v for one in happened if one.occurred_at > since and one.domestic for v in one.against),
+    ]
+    ordered += [o["protected_id"] for o in state.orders if o["protected_id"]]
+    kin = view.table("relationship").filter(
+        pl.col("kind").is_in(["spouse", "partner"]), pl.col("ended_on").is_null()
+    )
+    ordered += kin.filter(pl.col("person_id_a") == person)["person_id_b"].to_list()
+    ordered += kin.filter(pl.col("person_id_b") == person)["person_id_a"].to_list()
+    return list(dict.fromkeys(other for other in ordered if other != person))
+
+
+def people(
+    view: View, person: str, others: Sequence[str], happened: Sequence[Happened], names: dict[str, str],
+    *, homes: bool,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Each of ``others``: name, what they are to each other, events both ways, what was agreed about contact.
+
+    ``homes``: also how far apart their latest addresses are (for a sheet opened without a place to go to).
+    """
+    plans = _plans(view, others)
+    close = set(others[: settings("sheet")["shown"]["known_people"]]) if homes else set()
+    return [
+        _one(view, person, other, happened, names)
+        | {"plan": plans.get(other), "apart": homes_apart(view, person, other) if other in close else None}
+        for other in others
+    ]
+
+
+def _plans(view: View, others: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The latest plan of each, codes in words."""
+    rows = view.identity("victim_plan").filter(pl.col("person_id").is_in(others)).sort("agreed_on")
+    return {
+        row["person_id"]: {
+            name: plain(row[name]) if name in ("safe_channel", "video_consent") else row[name]
+            for name in PLAN
+        }
+        for row in rows.iter_rows(named=True)
+    }  # of several the last stands: rows are in order
+
+
+def _one(
+    view: View, person: str, other: str, happened: Sequence[Happened], names: dict[str, str]
+) -> dict[str, Any]:
+    toward = [one for one in happened if other in one.against and one.domestic]
+    back = [one for one in happened if other in one.accused_by and one.domestic]
+    return {
+        "person_id": other,
+        "name": names.get(other),
+        "relationship": _relationship(view, person, other, toward),
+        "events": len(toward),
+        "last": toward[0].occurred_at if toward else None,
+        "events_other_way": len(back),
+    }
+
+
+def _relationship(view: View, person: str, other: str, toward: Sequence[Happened]) -> str:
+    table = view.table("relationship")
+    forward = (pl.col("person_id_a") == person) & (pl.col("person_id_b") == other)
+    backward = (pl.col("person_id_a") == other) & (pl.col("person_id_b") == person)
+    rows = table.filter(forward | backward).sort("at", "kind")
+    if rows.height:
+        row = rows.row(-1, named=True)
+        child = ", a child together" if row["shared_child"] else ""
+        ended = f", ended {day(row['ended_on'])}" if row["ended_on"] else ""
+        return f"{plain(row['kind'])} since {day(row['started_on'])}{ended}{child}"
+    if toward and toward[0].relationships:
+        return f"{' / '.join(toward[0].relationships)}, as recorded {day(toward[0].occurred_at)}"
+    return "relationship not recorded"
+
+
+def children(view: View, happened: Sequence[Happened]) -> list[str]:
+    """Children in the recorded events: how many were there, and those recorded, by reference and age."""
+    near = [one for one in happened if one.domestic and one.occurred_at > recent(view)]
+    present = [one for one in near if one.children_present][: settings("sheet")["shown"]["children"]]
+    said = [
+        f"{count(one.children_present or 0, 'child', 'children')} present on {day(one.occurred_at)} ({one.reference})"
+        for one in present
+    ]
+    ids = [one.event_id for one in near]
+    named = view.whole("involvement").filter(pl.col("event_id").is_in(ids), pl.col("role") == "child")
+    found = named["person_id"].unique().sort().to_list()
+    if found:
+        rows = onto(view.identity("person"), view.clusters).filter(pl.col("person_id").is_in(found))
+        ages = {row["person_id"]: age(row["date_of_birth"], view.t) for row in rows.iter_rows(named=True)}
+        by_age = [
+            f"{c}, aged {ages[c]}" if ages.get(c) is not None else f"{c}, age not recorded" for c in found
+        ]
+        said.append(f"{count(len(found), 'child', 'children')} recorded: {'; '.join(by_age)}")
+    return said
