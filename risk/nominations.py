@@ -128,8 +128,8 @@ def nomination(db: Database, nomination_id: int) -> dict[str, Any]:
 def nominations_of(
     db: Database, persons: Iterable[str], clusters: pl.DataFrame | None = None
 ) -> dict[str, list[dict[str, Any]]]:
-    """Every nomination of ``persons``, newest first: the row with ``code_words``, ``said``, ``status`` (waits, accepted,
-    refused, ended), ``until`` and a ``line`` in words."""
+    """Every nomination of ``persons``, newest first: the row with ``code_words``, ``said``, ``status`` (waits,
+    accepted, refused, ended), ``until`` and a ``line`` in words."""
     now = written.references(persons, clusters)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for one in _told(db, sa.select(NOMINATION).where(NOMINATION.c.person_id.in_(list(now)))):

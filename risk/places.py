@@ -45,10 +45,10 @@ def allot(
 ) -> pl.DataFrame:
     """Add who has a place, on which list, since when and why.
 
-    ``rows``: person_id, rank, district, team_rank, sorted by rank. ``previous``: the rows of the last list under today's
-    references, with ``force_place``, ``team_place``, ``force_since``, ``team_since`` (see :func:`as_placed`), or None. Adds
-    those four, ``place`` (the stronger of the two), ``listed``, ``stays_until`` (until when the ranking alone takes
-    nobody off) and ``nomination`` (id of a nomination that holds).
+    ``rows``: person_id, rank, district, team_rank, sorted by rank. ``previous``: the rows of the last list under the
+    references of now, with ``force_place``, ``team_place``, ``force_since`` and ``team_since`` (:func:`as_placed`), or
+    None. Adds those four, ``place`` (the stronger of the two), ``listed``, ``stays_until`` (until when the ranking
+    alone takes nobody off) and ``nomination`` (the id of one that holds).
     """
     everyone = rows["person_id"].to_list()
     rank = dict(zip(everyone, rows["rank"].to_list(), strict=True))
@@ -94,7 +94,7 @@ def _group(rank: Mapping[str, int], nominees: Sequence[str], places: int, rules:
             break
         taken, cut = outside, places - len(outside)
     found = {person: RANK for person, place in rank.items() if place <= cut}
-    return found | {person: RESERVE for person in taken}
+    return found | dict.fromkeys(taken, RESERVE)
 
 
 def _placed(

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -28,6 +29,7 @@ from models.approval import usable
 from models.store import champion, code_version
 from risk import capacity
 from risk.choices import Choices, choices_at
+from risk.exposure import write_exposure
 from risk.places import Rules, allot, as_placed, counted
 from risk.published import ABOUT, APART, ROWS, PublishedList, list_ids, lists, read_list
 from risk.reasons import Explainer
@@ -56,7 +58,8 @@ class _Previous:
 def publish(home: Home, t: datetime, choices: Choices | None = None) -> PublishedList:
     """Freeze the list as of T from the load and the model in use; the same again returns the same list.
 
-    ``choices``: what people decided that changes it; that of the home's database for T without it. Raises InputError when T is in the future, nothing is loaded, no model is in use, or the one in use may not be used
+    ``choices``: what people decided that changes it; what the home's database says for T without it.
+    Raises InputError when T is in the future, nothing is loaded, no model is in use, or the one in use may not be used
     for these records (``models.approval.usable``). An empty cohort gives an empty list.
     """
     refuse_future(t)
@@ -107,16 +110,16 @@ def publish(home: Home, t: datetime, choices: Choices | None = None) -> Publishe
             "entrants": int((rows["movement"] == "new").sum()) if previous else int(rows["listed"].sum()),
         },
     }
-    return _freeze(home, list_id, facts, rows, apart)
+    made = _freeze(home, list_id, facts, rows, apart)
+    with closing(Database.of(home.path)) as db:
+        write_exposure(home, db)
+    return made
 
 
 def _decided(home: Home, t: datetime) -> Choices:
     """What the home's database says had been decided for T."""
-    db = Database.of(home.path)
-    try:
+    with closing(Database.of(home.path)) as db:
         return choices_at(db, t)
-    finally:
-        db.close()
 
 
 def _rules(values: dict[str, Any]) -> Rules:

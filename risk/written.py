@@ -124,7 +124,7 @@ def signed(who: Who, reason: str, about: datetime) -> dict[str, Any]:
 def add(db: Database, table: sa.Table, values: Mapping[str, Any]) -> int | None:
     """Add a row: its id, 0 for a table without one of its own, or None when another row took its number first."""
     try:
-        with db.begin() as connection:
+        with db.begin() as connection, connection.begin_nested():  # a lost race undoes this row, not the act around
             key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
             return int(key[0]) if key is not None and "id" in table.c else 0
     except sa.exc.IntegrityError:
