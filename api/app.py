@@ -6,8 +6,12 @@ through ``api.gate``.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from anyio import to_thread
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.middleware.gzip import GZipMiddleware
@@ -21,12 +25,15 @@ from api.gate import HEADERS, Gate
 from api.routes import routers
 from api.settings import Settings
 from api.templates import environment
+from features.errors import DoorstepError
 from features.home import Home
+from risk.audit import carry_head
 
 __all__ = ["HEADERS", "create_app"]
 
 HERE = Path(__file__).parent
 FLOW_SECONDS = 600  # how long a person may take at the identity provider
+HEAD_SECONDS = 600  # how often to see whether the head of the audit trail is due
 SMALLEST_PACKED = 1024  # bytes; a smaller answer is sent as it is
 
 
@@ -42,6 +49,7 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
         openapi_url=None,  # served by a route of ours, behind sign-in
         docs_url=None,  # the usual page loads scripts from elsewhere
         redoc_url=None,
+        lifespan=_running,
     )
     key = Key.of(place.path)
     app.state.desk = Desk(place)
@@ -65,3 +73,25 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return app
+
+
+@asynccontextmanager
+async def _running(app: FastAPI) -> AsyncIterator[None]:
+    """While the service runs the head of the audit trail is carried out when due, and once more when it stops."""
+    desk: Desk = app.state.desk
+    clock = asyncio.create_task(_carry_heads(desk))
+    try:
+        yield
+    finally:
+        clock.cancel()
+        with suppress(asyncio.CancelledError):
+            await clock
+        await to_thread.run_sync(lambda: carry_head(desk.db, desk.path, always=True))
+        desk.db.close()
+
+
+async def _carry_heads(desk: Desk) -> None:
+    while True:
+        await asyncio.sleep(HEAD_SECONDS)
+        with suppress(DoorstepError):  # the next request that is to be written down says so itself
+            await to_thread.run_sync(lambda: carry_head(desk.db, desk.path))

@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from api.commands import drift, histories, learning, link, lists, models, network, records, service
+from api.commands import drift, histories, learning, link, lists, models, network, records, service, users
 from api.commands.shared import HomeOption, JsonOption, app, take
 from api.console import DEFAULT_HOME, OPTIONS, log_fault, tell
 from features.errors import DoorstepError
@@ -25,7 +25,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 OUR_FAULT, BAD_INPUT = 1, 2
 # In the order --help lists them; importing registers.
-TOPICS = (records, link, histories, learning, models, drift, lists, network, service)
+TOPICS = (records, link, histories, learning, models, drift, lists, network, users, service)
 app.registered_commands.sort(
     key=lambda info: [topic.__name__ for topic in TOPICS].index(getattr(info.callback, "__module__", ""))
 )

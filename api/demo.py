@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from api.commands.shared import write_down
 from api.console import write
 from features.clocks import parse_as_of
 from features.errors import InputError
@@ -96,6 +97,10 @@ class Demo:
         from features.ingest import ingest
 
         report = ingest(self.out / "extract", self.home)
+        if report.changed:
+            write_down(
+                self.home, "collection", "ingest", detail=f"load {report.load.load_id}: the demonstration"
+            )
         return f"load {report.load.load_id}" + ("" if report.changed else " is there already")
 
     def _link(self) -> str:
@@ -106,6 +111,7 @@ class Demo:
         from features.linkage.run import link
 
         found = link(self.home)
+        write_down(self.home, "combination", "link", purpose="review", detail=f"run {found.run['run_id']}")
         return f"{found.counts['clusters']:,} persons with more than one record, nothing merged"
 
     def _train(self) -> str:
@@ -122,7 +128,6 @@ class Demo:
 
     def _score(self) -> str:
         from models.store import champion
-        from risk.looks import record_look
         from risk.score import FILE_COLUMNS, score_cohort
 
         out = self.out / "scores.parquet"
@@ -130,7 +135,7 @@ class Demo:
             return f"{out} is there already"
         scored = score_cohort(self.home.require(), champion(self.home.path), self.t)
         persons = scored.frame["person_id"].to_list()
-        record_look(self.home.path, "scores", by="command line", persons=persons, detail=out.name)
+        write_down(self.home, "disclosure", "scores", persons=persons, purpose="review", detail=out.name)
         write(scored.frame.select(FILE_COLUMNS), out)
         return f"{scored.frame.height:,} persons in {out}"
 
@@ -141,6 +146,18 @@ class Demo:
         made = publish(self.home, self.t)
         counts = made.facts["counts"]
         return f"list {made.list_id}: {counts['listed']:,} listed of {counts['ranked']:,} scored and ranked"
+
+    def accounts(self) -> list[str]:
+        """An account of each role with a fresh password for all, as lines to print."""
+        from api.auth.first import demo_accounts
+        from risk.store import Database
+
+        db = Database.of(self.home.path)
+        password, made = demo_accounts(db)
+        db.close()
+        width = max(len(username) for username, _ in made)
+        rows = [f"  {username:<{width}}  {role}" for username, role in made]
+        return ["Sign in as one of these, nobody real:", *rows, f"all with the password {password}"]
 
     def _first(self) -> datetime:
         return self.t - WEEK

@@ -219,20 +219,21 @@ def new_one_time_password(db: Database, username: str) -> str:
             cure="Their password is changed there.",
         )
     password = secrets.one_time_password()
-    now = utc_now()
-    with db.begin() as store:
-        store.execute(
-            sa.update(ACCOUNT)
-            .where(ACCOUNT.c.id == found.id)
-            .values(
-                password=passwords.hashed(password),
-                one_time_until=now + timedelta(hours=table().limit("passwords", "one_time_hours")),
-                failures=0,
-                locked_until=None,
-            )
-        )
-        end_all(store, found.id, now)
+    hours = table().limit("passwords", "one_time_hours")
+    set_password(db, username, password, until=utc_now() + timedelta(hours=hours))
     return password
+
+
+def set_password(db: Database, username: str, password: str, *, until: datetime | None = None) -> None:
+    """Replace an account's password, a one-time one with ``until``; its sessions end, its tokens too, a lock is lifted.
+
+    What a person chooses themselves goes through ``signing.change_password``, which asks for the old one.
+    """
+    found, kept = need(db, username), passwords.hashed(password)
+    values = {"password": kept, "one_time_until": until, "failures": 0, "locked_until": None}
+    with db.begin() as store:
+        store.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == found.id).values(values))
+        end_all(store, found.id, utc_now())
 
 
 def end_all(store: sa.Connection, account_id: int, now: datetime, *, tokens: bool = True) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from api.auth import passwords
-from api.auth.accounts import Account, end_all, utc_now
+from api.auth.accounts import Account, set_password, utc_now
 from api.auth.table import table
 from features.errors import InputError
 from risk.store import Database
@@ -88,14 +88,7 @@ def change_password(db: Database, username: str, current: str, new: str) -> None
     if new == current:
         raise InputError("That is the password you have.", where="new_password", cure="Choose another.")
     passwords.check_new(new, (account.username, account.name))
-    now = utc_now()
-    with db.begin() as store:
-        store.execute(
-            sa.update(ACCOUNT)
-            .where(ACCOUNT.c.id == account.id)
-            .values(password=passwords.hashed(new), one_time_until=None)
-        )
-        end_all(store, account.id, now)
+    set_password(db, account.username, new)
 
 
 def _row(db: Database, username: str) -> Any:

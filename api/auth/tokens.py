@@ -55,7 +55,7 @@ def make(
     purposes = [one.key for one in known.purposes_of(account.role)]
     if purpose not in purposes:
         raise InputError(
-            f"A {account.role} has no purpose {purpose!r}.",
+            f"The role {account.role} has no purpose {purpose!r}.",
             where="purpose",
             cure=f"Purposes: {', '.join(purposes) or 'none'}.",
         )

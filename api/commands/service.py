@@ -14,11 +14,13 @@ from api.console import OPTIONS, lines, note, say
 @app.command()
 def serve(
     port: Annotated[int, typer.Option("--port", min=1, max=65535)] = 8000,
-    host: Annotated[str, typer.Option("--host", help="Loopback only until there is sign-in.")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option("--host", help="This machine alone, unless DOORSTEP_PUBLIC_URL states TLS.")
+    ] = "127.0.0.1",
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Serve lists, persons and sheets on this machine alone."""
+    """Serve the pages and the JSON beside them, behind sign-in."""
     take(home, json)
     from api.serving import run
 
@@ -38,7 +40,7 @@ def demo(
     serve: Annotated[bool, typer.Option("--serve/--no-serve", help="Serve the pages at the end.")] = True,
     json: JsonOption = False,
 ) -> None:
-    """Everything, with a force that never was: simulate, ingest, train, score, publish, serve."""
+    """Everything, with a force that never was: simulate, ingest, train, score, publish, sign in, serve."""
     take(None, json)
     from api.demo import Demo
     from api.serving import run
@@ -48,4 +50,6 @@ def demo(
     if OPTIONS.json or not serve:
         say(done, lines(done))
     if serve:
+        for line in show.accounts():
+            note(line)
         run(show.home, host="127.0.0.1", port=port, say=note)
