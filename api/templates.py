@@ -29,19 +29,29 @@ from risk import words
 HERE = Path(__file__).parent
 PAGES, STATIC = HERE / "pages", HERE / "static"
 
-# Who finds which page in the menu: any of the capabilities opens it (api/data/access.toml says who has them).
-MENU: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (("list.read", "list.pseudonym"), "/lists/latest", "Today’s list"),
-    (("search",), "/search", "Search"),
-    (("list.read", "list.pseudonym"), "/lists", "All lists"),
-    (("supervise",), "/supervise", "Supervise"),
-    (("models.read",), "/models", "Models"),
-    (("linkage.review",), "/linkage", "Who is who"),
-    (("quarantine.read",), "/quarantine", "Quarantine"),
-    (("audit.read",), "/audit", "Audit"),
-    (("breakglass.review",), "/breakglass", "Restricted records"),
-    (("options.verify",), "/options", "Lawful options"),
-    (("accounts.manage",), "/accounts", "Accounts"),
+# Who finds which page in the menu and on the first page: the capability, the address, its name, what it is for.
+MENU: tuple[tuple[str, str, str, str], ...] = (
+    ("list.open", "/lists/latest", "Today’s list", "Who should be seen first, and why."),
+    (
+        "search",
+        "/search",
+        "Search",
+        "Somebody by name, date of birth, address or reference; a call by its reference.",
+    ),
+    ("list.open", "/lists", "All lists", "Every list published so far, and what changed between them."),
+    (
+        "supervise",
+        "/supervise",
+        "Supervise",
+        "Holds and disagreements that wait, nominations, places, agreement.",
+    ),
+    ("models.read", "/models", "Models", "The model in use and its challenger, fairness and drift."),
+    ("linkage.review", "/linkage", "Who is who", "Pairs of records that may be one person."),
+    ("quarantine.read", "/quarantine", "Quarantine", "Rows that could not be taken in, and why."),
+    ("audit.read", "/audit", "Audit", "Who looked at what, and what is unusual."),
+    ("breakglass.review", "/breakglass", "Restricted records", "Each opening of one, for review."),
+    ("options.verify", "/options", "Lawful options", "The legal tests that wait for verification by name."),
+    ("accounts.manage", "/accounts", "Accounts", "Who may sign in, in which role and where."),
 )
 
 
@@ -105,10 +115,10 @@ def menu(viewer: Any, path: str) -> list[dict[str, Any]]:
     """The pages of the menu that this viewer may open, the one they are on marked; empty before sign-in."""
     if viewer is None:
         return []
-    may = [(href, text) for needs, href, text in MENU if any(viewer.may(need) for need in needs)]
+    may = [(href, text, says) for needs, href, text, says in MENU if viewer.may(needs)]
     here = path.partition("?")[0]
-    on = max((href for href, _ in may if f"{here}/".startswith(f"{href}/")), key=len, default=None)
-    return [{"href": href, "text": text, "current": href == on} for href, text in may]
+    on = max((href for href, *_ in may if f"{here}/".startswith(f"{href}/")), key=len, default=None)
+    return [{"href": href, "text": text, "says": says, "current": href == on} for href, text, says in may]
 
 
 @pass_context

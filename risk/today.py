@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from features.errors import InputError
 from risk.history import events_of, pairs
 from risk.published import PublishedList, names, parts_of, row_words, withheld
 from risk.settings import settings
@@ -22,7 +23,7 @@ from risk.state import LOCKED_UP, State, states
 from risk.teams import Team, find_team, teams
 from risk.view import View
 from risk.who import doubled
-from risk.words import count, day, listed, plain
+from risk.words import count, day, listed
 
 if TYPE_CHECKING:
     from risk.decisions import Standing
@@ -136,7 +137,9 @@ class _Told:
         said = [row_words(dict(row))["identity"]]
         then, today = int(row["records"] or 1), int(self._records.get(now, 1))
         if person != now:
-            said.append(f"since this list was made, this record was joined with {now}: open that person")
+            said.append(
+                "since this list was made, this record was joined with another: open the person to see both"
+            )
         elif today > then:
             said.append(
                 f"since this list was made, {count(today - then, 'further record')} turned out to be this "
@@ -187,27 +190,37 @@ def _victims(view: View, persons: list[str], days: int) -> tuple[dict[str, list[
 @dataclass(frozen=True)
 class Asked:
     """What of a list is asked for. ``districts``: those the viewer may see (none: the whole force); ``only`` and
-    ``order`` are words of ``today.toml``; ``owner``: who "mine" is."""
+    ``order`` are words of ``today.toml``; ``owners``: by which names an owner is the viewer."""
 
     team: str | None = None
     top: int | None = None
     only: str = "all"
     order: str = "rank"
     districts: tuple[str, ...] = ()
-    owner: str = ""
+    owners: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("only", "order"):
+            known = settings("today")[name]
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"A list has no '{getattr(self, name)[:40]}' in '{name}'.",
+                    where=name,
+                    cure=f"Choose from: {', '.join(known)}.",
+                )
 
 
 @dataclass(frozen=True)
 class Today:
-    """A list as one viewer sees it today. ``rows``: those of :class:`Day` with ``standing``; ``of``: how many rows
-    there are before they are narrowed."""
+    """A list as one viewer sees it today. ``rows``: those of :class:`Day` with ``standing`` and ``held`` (the line of a
+    hold, or ""); ``every``: the same before they are narrowed."""
 
     day: Day
     asked: Asked
     team: Team | None
     top: int
     rows: list[dict[str, Any]]
-    of: int
+    every: list[dict[str, Any]]
     apart: list[dict[str, Any]]
     leavers: list[dict[str, Any]]
     teams: list[Team]
@@ -234,6 +247,18 @@ class Today:
         """Everyone shown."""
         return [row["person_id"] for part in (self.rows, self.leavers, self.apart) for row in part]
 
+    def counts(self) -> dict[str, int]:
+        """How many rows each narrowing leaves, by its code; of "mine" every viewer has their own."""
+        tests = {code: test for code, test in ONLY.items() if code != "mine"}
+        return {code: sum(test(row, self.asked) for row in self.every) for code, test in tests.items()}
+
+    def apart_counts(self) -> dict[str, int]:
+        """How many stand apart, by reason, in the order of the list."""
+        found: dict[str, int] = {}
+        for row in self.apart:
+            found[row["reason"]] = found.get(row["reason"], 0) + 1
+        return found
+
     def endings(self) -> list[dict[str, Any]]:
         """What ends soon among those shown, soonest first, with person_id, rank and name."""
         about = ("person_id", "rank", "name")
@@ -251,12 +276,41 @@ def see(day: Day, standing: Mapping[str, Standing], asked: Asked) -> Today:
         chosen = find_team(mine, asked.team, seen & set(asked.districts) if asked.districts else seen)
     patch = chosen.districts if chosen else asked.districts
     rows, limit, note = parts_of(day.published, day.rows, chosen, patch, asked.top)
-    rows = [row | {"standing": standing.get(row["person_id"])} for row in rows]
+    rows = [row | _written(standing.get(row["person_id"])) for row in rows]
     kept = [row for row in rows if ONLY[asked.only](row, asked)]
     kept.sort(key=lambda row: (ORDER[asked.order](row), row["rank"]))
     apart = [row for row in day.apart if not patch or row["district"] in patch]
     gone = [row for row in day.leavers if not patch or row["district_before"] in patch]
-    return Today(day, asked, chosen, limit, kept, len(rows), apart, gone, mine, note)
+    return Today(day, asked, chosen, limit, kept, rows, apart, gone, mine, note)
+
+
+def _written(one: Standing | None) -> dict[str, Any]:
+    return {"standing": one, "held": one.hold.line if one and one.hold else ""}
+
+
+def unnamed(today: Today, names_of: Callable[[Iterable[str]], Mapping[str, str]]) -> Today:
+    """The same list for those who may see no names: persons and victims under pseudonyms, no reference of a record,
+    and of what people wrote only that somebody is on hold."""
+    rows = [*today.every, *today.apart, *today.leavers]
+    victims = [one for row in today.every for one in row["victims"]]
+    known = names_of({*(row["person_id"] for row in rows), *victims})
+
+    def other(row: dict[str, Any]) -> dict[str, Any]:
+        found = row | {"person_id": known[row["person_id"]]}
+        if "victims" in row:
+            bare = [reason | {"events": [], "references": [], "more": 0} for reason in row["reasons"] or []]
+            found |= {"victims": [known[one] for one in row["victims"]], "reasons": bare}
+            found |= {"name": None, "standing": None}
+        return found
+
+    return replace(
+        today,
+        day=replace(today.day, names={}, moved_on={}),
+        rows=[other(row) for row in today.rows],
+        every=[other(row) for row in today.every],
+        apart=[other(row) for row in today.apart],
+        leavers=[other(row) for row in today.leavers],
+    )
 
 
 def _within(team: Team, districts: Sequence[str]) -> Team | None:
@@ -281,7 +335,7 @@ ONLY: dict[str, Callable[[dict[str, Any], Asked], bool]] = {
     "up": lambda row, asked: row["movement"] == "up",
     **{name: _flag(name) for name in ("wanted", "custody", "release", "bail", "orders", "ending", "large")},
     "unowned": lambda row, asked: not _owner(row),
-    "mine": lambda row, asked: _owner(row) == asked.owner != "",
+    "mine": lambda row, asked: (_owner(row) or "").casefold() in asked.owners,
     "overdue": lambda row, asked: bool(row["standing"] and row["standing"].overdue),
     "held": lambda row, asked: bool(row["standing"] and row["standing"].hold),
     "warned": lambda row, asked: bool(row["warnings"]),
@@ -304,25 +358,23 @@ def choices(name: str, deciders: bool = True) -> list[tuple[str, str]]:
     return [(code, words) for code, words in found if deciders or code not in about_people]
 
 
-def whereabouts(published: PublishedList, references: Iterable[str]) -> str:
-    """Why a person is or is not on a list, in a sentence; ``references``: every record of the person."""
+def whereabouts(published: PublishedList, references: Iterable[str]) -> tuple[str, str | None]:
+    """Why a person is or is not on a list, in a sentence, and the district they stand in there, None when the list
+    does not have them. ``references``: every record of the person."""
     wanted = list(references)
     here = published.rows.filter(pl.col("person_id").is_in(wanted)).sort("rank").head(1)
     if here.height:
         row = here.row(0, named=True)
-        place = f"ranked {row['rank']:,} of {published.facts['counts']['ranked']:,}"
+        of = f"ranked {row['rank']:,} of {published.facts['counts']['ranked']:,}"
+        place = f"{of} and {row['team_rank']:,} in district {row['district']}"
         if row["listed"]:
-            return f"On the list: {place}, {row['team_rank']:,} in district {row['district']}."
-        return (
-            f"Not on the list: {place} and {row['team_rank']:,} in district {row['district']}, below its places. "
-            "Not prioritised by the model; that is no finding about them."
-        )
+            return f"On the list: {place}.", row["district"]
+        low = "below its places. Not prioritised by the model; that is no finding about them"
+        return f"Not on the list: {place}, {low}.", row["district"]
     aside = published.apart.filter(pl.col("person_id").is_in(wanted)).head(1)
     if aside.height:
         row = aside.row(0, named=True)
         due = f"; due out {day(row['release_due'])}" if row["release_due"] else ""
-        return f"Stands apart, not ranked: {plain(row['reason'])}{due}."
-    return (
-        "Not scored for this list: not suspect in a domestic event of the three years before it, "
-        "or not known to the records by then."
-    )
+        return f"Stands apart, not ranked: {row['reason']}{due}.", row["district"]
+    never = "Not scored for this list: not suspect in a domestic event of the three years before it"
+    return f"{never}, or not known to the records by then.", None

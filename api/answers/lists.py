@@ -25,6 +25,7 @@ class Counts(Answer):
     listed: int = Field(examples=[212])
     apart: int = Field(examples=[63])
     entrants: int = Field(examples=[9])
+    leavers: int | None = Field(default=None, examples=[7])
 
 
 class ListSummary(Answer):
@@ -51,6 +52,7 @@ class Lists(Answer):
     """Published lists, newest first."""
 
     lists: list[ListSummary]
+    next: str | None = Field(default=None, description="Where the older ones are; null: these are the last.")
     teams: list[TeamArea]
 
 
@@ -114,7 +116,9 @@ class ListRow(Answer):
     )
     withheld: bool = Field(default=False, description="Taken out of the records by law since publication.")
     place: str | None = Field(
-        default=None, description="rank, reserve (nominated) or stay (four weeks have not passed).", examples=["rank"]
+        default=None,
+        description="rank, reserve (nominated) or stay (four weeks have not passed).",
+        examples=["rank"],
     )
     stays_until: datetime | None = Field(
         default=None, description="Until then the ranking alone takes nobody off the list."
@@ -127,13 +131,17 @@ class ListRow(Answer):
         description="The same as codes: wanted, custody, bail, orders, large, release, ending.",
         examples=[["wanted", "bail"]],
     )
-    ends: list[Ending] = Field(description="Release within 28 days, bail and orders within 14, soonest first.")
+    ends: list[Ending] = Field(
+        description="Release within 28 days, bail and orders within 14, soonest first."
+    )
     victims: list[str] = Field(description="By reference, latest first.", examples=[["V00412"]])
     victims_hidden: int = Field(description="Victims not shown: their record or this one is restricted.")
     warnings: list[str] = Field(description="What to know of the data behind the row before acting on it.")
     held: str = Field(
         description="On hold, identity or role in doubt: the line to show; empty: no hold.",
-        examples=["On hold: identity or role in doubt since 3 March 2026. A supervisor decides by 5 March 2026"],
+        examples=[
+            "On hold: identity or role in doubt since 3 March 2026. A supervisor decides by 5 March 2026"
+        ],
     )
     owner: str | None = Field(default=None, examples=["Team D4"])
     decision: str | None = Field(default=None, description="The decision in effect.", examples=["Adopt"])
@@ -167,10 +175,14 @@ class ListAnswer(ListSummary):
     top: int = Field(description="How many places there are.")
     note: str
     state_as_of: datetime = Field(description="The moment `now` is of.")
-    pseudonyms: bool = Field(description="Persons stand under pseudonyms; references of records are left out.")
+    pseudonyms: bool = Field(
+        description="Persons stand under pseudonyms; references of records are left out."
+    )
     shown: int = Field(description="How many rows there are after narrowing.", examples=[25])
     of: int = Field(description="How many before.", examples=[100])
-    narrowed: dict[str, int] = Field(description="How many rows each `only` leaves.", examples=[{"wanted": 2}])
+    narrowed: dict[str, int] = Field(
+        description="How many rows each `only` leaves.", examples=[{"wanted": 2}]
+    )
     rows: list[ListRow]
     next: str | None = Field(description="Where the rows after these are; null: these are the last.")
     leavers: list[Leaver]

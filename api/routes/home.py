@@ -11,7 +11,7 @@ from api.access import Viewer, allow
 from api.answers.base import PROBLEMS
 from api.answers.service import Health
 from api.routes.asked import desk_of
-from api.templates import page
+from api.templates import menu, page
 from risk.teams import teams
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -20,11 +20,13 @@ data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
 @pages.get("/")
 def first(request: Request, viewer: Annotated[Viewer, allow("home")]) -> HTMLResponse:
-    """Where to begin."""
+    """Where to begin: what this viewer may open, and the latest list by team."""
     desk = desk_of(request)
-    latest = desk.latest()
+    latest = desk.latest() if viewer.may("list.open") else None
     known = teams(desk.view(latest.as_of)) if latest else []
-    return page(request, viewer, "home.html", latest=latest, teams=known)
+    mine = [team for team in known if any(viewer.sees(district) for district in team.districts)]
+    doors = menu(viewer, "/")
+    return page(request, viewer, "home.html", latest=latest, teams=mine, doors=doors)
 
 
 @data.get("/health", response_model=Health, tags=["service"], summary="Load, model, list, age of data")

@@ -1,108 +1,354 @@
-"""Published lists, as pages and as JSON."""
+"""Published lists, as pages and as JSON: today's, those before it, what changed, who stands apart and why.
+
+Who may read names gets names; analysts get the same lists under pseudonyms.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, Response
+from markupsafe import Markup
 
-from api.access import Viewer, allow
+from api.access import Viewer, allow, outside
 from api.answers.base import PROBLEMS
-from api.answers.lists import ListAnswer, Lists
-from api.printing import list_as_dict
+from api.answers.lists import ApartAnswer, Changes, ListAnswer, Lists, Whereabouts
+from api.days import Ready, days_of
+from api.listing import after, changes_as_dict, team_as_dict, today_as_dict
 from api.routes.asked import Team, Top, desk_of
 from api.templates import page
-from risk.published import PublishedList, lists, row_words, shown
+from features.errors import InputError
+from risk.list_history import Difference, difference
+from risk.pseudonyms import pseudonyms
+from risk.published import PublishedList, lists, names, row_words
 from risk.teams import find_team, teams
+from risk.today import Asked, Today, choices, see, unnamed, whereabouts
+from risk.who import other_records
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+T = TypeVar("T")
+PAGE_OF_APART = 50
+LISTS_A_PAGE = 60
+
+Opens = Annotated[Viewer, allow("list.open", purpose=True)]
+Only = Annotated[str, Query(description="Which rows: `narrowed` names them.", max_length=20)]
+Order = Annotated[
+    str,
+    Query(description="rank, count, moved, recent, harm, ends or owner; ranks never change.", max_length=20),
+]
+Offset = Annotated[int, Query(description="How many rows to leave out before the first.", ge=0, le=1_000_000)]
+Limit = Annotated[int, Query(description="How many rows at most.", ge=1, le=500)]
+Since = Annotated[
+    str | None, Query(description="list_id of the earlier list; that before it without.", max_length=80)
+]
+
+
+# --- every list ----------------------------------------------------------------------------------------------------
 
 
 @pages.get("/lists")
-def every_list(request: Request, viewer: Annotated[Viewer, allow("list.read")]) -> HTMLResponse:
+def every_list(
+    request: Request, viewer: Annotated[Viewer, allow("list.open")], offset: Offset = 0
+) -> HTMLResponse:
     """Every published list."""
     desk = desk_of(request)
     desk.look(viewer, "consultation", "/lists")
-    return page(request, viewer, "lists.html", lists=list(reversed(lists(desk.home))))
-
-
-@pages.get("/lists/{list_id}")
-def a_list(
-    request: Request,
-    viewer: Annotated[Viewer, allow("list.read")],
-    list_id: str,
-    team: Team = None,
-    top: Top = None,
-) -> HTMLResponse:
-    """A list."""
-    desk = desk_of(request)
-    desk.load()
-    view = shown(desk.published(list_id), desk.home, team=team or None, top=top)
-    desk.look(
-        viewer,
-        "consultation",
-        "/lists/{list_id}",
-        view.persons(),
-        view.published.list_id,
-        detail=view.team_name,
-    )
-    return page(request, viewer, "list.html", view=view, facts=view.published.facts, words=row_words)
+    known = list(reversed(lists(desk.home)))
+    part = known[offset : offset + LISTS_A_PAGE]
+    shown = [(one, _counts(one, viewer.districts or None)) for one in part]
+    older = after("/lists", offset, LISTS_A_PAGE, len(known))
+    newer = f"/lists?offset={max(0, offset - LISTS_A_PAGE)}" if offset else ""
+    return page(request, viewer, "lists.html", lists=shown, newer=newer, older=older or "")
 
 
 @data.get("/lists", response_model=Lists, tags=["lists"], summary="Published lists")
 def all_lists(
-    request: Request, viewer: Annotated[Viewer, allow("list.read")], team: Team = None
+    request: Request,
+    viewer: Annotated[Viewer, allow("list.open")],
+    team: Team = None,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> dict[str, Any]:
-    """Every published list, newest first; with ``team`` the counts are those of its patch."""
+    """Every published list, newest first; counts are those of ``team``, else of the viewer's districts."""
     desk = desk_of(request)
     desk.look(viewer, "consultation", "/lists", detail=team or "")
     found = list(reversed(lists(desk.home)))
     known = teams(desk.view(found[0].as_of)) if found else []
-    patch = None if team is None else find_team(known, team).districts
+    patch = viewer.districts or None
+    if team is not None:
+        patch = tuple(one for one in find_team(known, team).districts if viewer.sees(one))
+    path = f"/api/v1/lists?team={team}" if team else "/api/v1/lists"
     return {
-        "lists": [one.about() | {"counts": _counts(one, patch)} for one in found],
-        "teams": [_team(one) for one in known],
+        "lists": [one.about() | {"counts": _counts(one, patch)} for one in found[offset : offset + limit]],
+        "next": after(path, offset, limit, len(found)),
+        "teams": [team_as_dict(one) for one in known],
     }
 
 
 def _counts(one: PublishedList, patch: tuple[str, ...] | None) -> dict[str, int]:
     if patch is None:
-        return dict(one.facts["counts"])
+        return {**one.facts["counts"], "leavers": len(one.facts["leavers"])}
     rows = one.rows.filter(one.rows["district"].is_in(list(patch)))
+    listed = int(rows["listed"].sum())
     return {
         "ranked": rows.height,
-        "listed": int(rows["listed"].sum()),
+        "listed": listed,
         "apart": int(one.apart["district"].is_in(list(patch)).sum()),
-        "entrants": int((rows["movement"] == "new").sum())
-        if one.facts["previous"]
-        else int(rows["listed"].sum()),
+        "entrants": int((rows["movement"] == "new").sum()) if one.facts["previous"] else listed,
+        "leavers": sum(gone["district_before"] in patch for gone in one.facts["leavers"]),
     }
 
 
-def _team(team: Any) -> dict[str, Any]:
-    return {"team_id": team.team_id, "name": team.name, "districts": list(team.districts)}
+# --- one list, today -----------------------------------------------------------------------------------------------
+
+
+def _asked(viewer: Viewer, team: str | None, top: int | None, only: str, order: str) -> Asked:
+    mine = {viewer.account.casefold(), viewer.name.casefold()} if only == "mine" else ()
+    return Asked(team or None, top, only or "all", order or "rank", viewer.districts, frozenset(mine))
+
+
+def _answer(
+    request: Request,
+    viewer: Viewer,
+    list_id: str,
+    asked: Asked,
+    more: tuple[Any, ...],
+    make: Callable[[Ready, Today], T],
+) -> T:
+    """What ``make`` makes of a list as this viewer sees it, made once for all who ask the same; the look is written
+    down before it is given. ``more``: what else the answer rests on."""
+    days, desk, by_name = days_of(request), desk_of(request), viewer.may("list.read")
+    ready, stamp = days.ready(list_id), days.stamp()
+    published = ready.day.published
+
+    def fresh() -> tuple[T, list[str], str]:
+        today = see(ready.day, days.standing(ready, stamp), asked)
+        shown = [row["person_id"] for part in (today.rows, today.leavers) for row in part]
+        if not by_name:
+            today = unnamed(today, lambda persons: pseudonyms(desk.path, persons))
+        return make(ready, today), shown, today.team_name
+
+    key = (published.list_id, ready.state, ready.day.t, stamp, asked, by_name, *more)
+    found, shown, whose = days.answer(key, fresh)
+    detail = whose if by_name else f"{whose}, under pseudonyms"
+    desk.look(viewer, "consultation", "/lists/{list_id}", shown, published.list_id, detail=detail)
+    return found
+
+
+@pages.get("/lists/{list_id}")
+def a_list(
+    request: Request,
+    viewer: Opens,
+    list_id: str,
+    team: Team = None,
+    top: Top = None,
+    only: Only = "all",
+    order: Order = "rank",
+) -> HTMLResponse:
+    """A list as it stands today."""
+    asked = _asked(viewer, team, top, only, order)
+    desk = desk_of(request)
+    latest = desk.latest()
+    body = request.app.state.pages.get_template("list_body.html")
+
+    def make(ready: Ready, today: Today) -> tuple[Markup, str]:
+        published = today.published
+        facts = {
+            "today": today,
+            "facts": published.facts,
+            "words": row_words,
+            "viewer": viewer,
+            "live": latest is not None and latest.list_id == published.list_id,
+            "moved_on": today.day.moved_on,
+            "onlys": choices("only", viewer.may("list.read")),
+            "orders": choices("order", viewer.may("list.read")),
+        }
+        return Markup(body.render(facts)), f"{today.team_name}, {published.as_of:%d %B %Y}"
+
+    more = ("page", viewer.role, viewer.duties, viewer.opened, latest and latest.list_id)
+    made, title = _answer(request, viewer, list_id, asked, more, make)
+    return page(request, viewer, "list.html", body=made, title=title)
 
 
 @data.get("/lists/{list_id}", response_model=ListAnswer, tags=["lists"], summary="A list, or the latest")
 def one_list(
     request: Request,
-    viewer: Annotated[Viewer, allow("list.read")],
+    viewer: Opens,
     list_id: str,
     team: Team = None,
     top: Top = None,
+    only: Only = "all",
+    order: Order = "rank",
+    offset: Offset = 0,
+    limit: Limit = 200,
+) -> Response:
+    """A published list by its id, or ``latest``, as it stands today; of one team or of the viewer's districts."""
+    asked = _asked(viewer, team, top, only, order)
+    named = {"team": team, "top": top, "only": only, "order": order}
+    given = {name: value for name, value in named.items() if value is not None}
+    path = str(request.url.replace(scheme="", netloc="", query="").include_query_params(**given))
+
+    def make(ready: Ready, today: Today) -> bytes:
+        found = today_as_dict(today, not viewer.may("list.read"), offset, limit, path)
+        return ListAnswer.model_validate(found).model_dump_json().encode()
+
+    made = _answer(request, viewer, list_id, asked, ("data", path, offset, limit), make)
+    return Response(made, media_type="application/json")
+
+
+# --- who stands apart, and where a person is -----------------------------------------------------------------------
+
+
+def _apart(request: Request, viewer: Viewer, list_id: str, team: str | None, reason: str | None) -> Today:
+    ready = days_of(request).ready(list_id)
+    today = see(ready.day, {}, _asked(viewer, team, None, "all", "rank"))
+    if reason:
+        return replace(today, apart=[row for row in today.apart if row["reason"] == reason])
+    return today
+
+
+def _page_of(request: Request, viewer: Viewer, today: Today, offset: int, limit: int) -> list[dict[str, Any]]:
+    """A page of those apart, logged, under pseudonyms for those who see no names."""
+    desk, part = desk_of(request), today.apart[offset : offset + limit]
+    shown = [row["person_id"] for row in part]
+    desk.look(viewer, "consultation", "/lists/{list_id}/apart", shown, today.published.list_id)
+    if viewer.may("list.read"):
+        return part
+    called = pseudonyms(desk.path, shown)
+    return [row | {"person_id": called[row["person_id"]]} for row in part]
+
+
+Reason = Annotated[str | None, Query(description="Only those apart for this reason.", max_length=120)]
+
+
+@pages.get("/lists/{list_id}/apart")
+def those_apart(
+    request: Request,
+    viewer: Opens,
+    list_id: str,
+    team: Team = None,
+    reason: Reason = None,
+    offset: Offset = 0,
+) -> HTMLResponse:
+    """Who stands apart from a list, and why."""
+    today = _apart(request, viewer, list_id, team, reason)
+    part = _page_of(request, viewer, today, offset, PAGE_OF_APART)
+    path = request.url.remove_query_params("offset").remove_query_params("limit")
+    here = f"{path.path}?{path.query}" if path.query else path.path
+    joint = "&" if "?" in here else "?"
+    return page(
+        request,
+        viewer,
+        "list_apart.html",
+        today=today,
+        part=part,
+        reason=reason,
+        before=f"{here}{joint}offset={max(0, offset - PAGE_OF_APART)}" if offset else "",
+        after=after(here, offset, PAGE_OF_APART, len(today.apart)) or "",
+    )
+
+
+@data.get("/lists/{list_id}/apart", response_model=ApartAnswer, tags=["lists"], summary="Who stands apart")
+def all_apart(
+    request: Request,
+    viewer: Opens,
+    list_id: str,
+    team: Team = None,
+    reason: Reason = None,
+    offset: Offset = 0,
+    limit: Limit = 100,
 ) -> dict[str, Any]:
-    """A published list by its id, or ``latest``; of one team or the whole force."""
-    desk = desk_of(request)
-    desk.load()
-    view = shown(desk.published(list_id), desk.home, team=team, top=top)
+    """Who stands apart from a list, and why, a page at a time."""
+    today = _apart(request, viewer, list_id, team, reason)
+    part = _page_of(request, viewer, today, offset, limit)
+    given = {name: value for name, value in (("team", team), ("reason", reason)) if value is not None}
+    path = str(request.url.replace(scheme="", netloc="", query="").include_query_params(**given))
+    found = {"list_id": today.published.list_id, "of": len(today.apart), "apart": part}
+    return found | {"next": after(path, offset, limit, len(today.apart))}
+
+
+Names = Annotated[Viewer, allow("list.read", purpose=True)]
+Person = Annotated[str, Query(description="The person's reference.", min_length=1, max_length=80)]
+
+
+def _why(request: Request, viewer: Viewer, list_id: str, person: str) -> dict[str, Any]:
+    desk, person = desk_of(request), person.strip()
+    if not person:
+        raise InputError("No reference was given.", where="person", cure="Type the person's reference.")
+    published = desk.published(list_id)
+    view = desk.around([person], published.as_of)
+    who = view.who(person)
+    every = [who, *(one["person_id"] for one in other_records(view, who))]
+    words, district = whereabouts(published, {person, *every})
+    away = district is not None and outside(viewer, district)
+    detail = "why on the list or not"
     desk.look(
         viewer,
         "consultation",
-        "/lists/{list_id}",
-        view.persons(),
-        view.published.list_id,
-        detail=view.team_name,
+        "/lists/{list_id}/why",
+        [person],
+        published.list_id,
+        outside=away,
+        detail=detail,
     )
-    return list_as_dict(view)
+    return {"list_id": published.list_id, "person_id": person, "words": words}
+
+
+@pages.get("/lists/{list_id}/why")
+def why_not(request: Request, viewer: Names, list_id: str, person: Person) -> HTMLResponse:
+    """Why a person is, or is not, on a list."""
+    found = _why(request, viewer, list_id, person)
+    return page(request, viewer, "list_why.html", found=found, published=desk_of(request).published(list_id))
+
+
+@data.get("/lists/{list_id}/why", response_model=Whereabouts, tags=["lists"], summary="Why, or why not")
+def why(request: Request, viewer: Names, list_id: str, person: Person) -> dict[str, Any]:
+    """Why a person is, or is not, on a list."""
+    return _why(request, viewer, list_id, person)
+
+
+# --- what changed --------------------------------------------------------------------------------------------------
+
+
+def _changed(
+    request: Request, viewer: Viewer, list_id: str, since: str | None
+) -> tuple[Difference, dict[str, str], dict[str, str]]:
+    """Two lists side by side, names by reference and what to call each person."""
+    desk = desk_of(request)
+    later = desk.published(list_id)
+    before = since or (later.facts["previous"] or {}).get("list_id")
+    if before is None:
+        raise InputError(
+            "This is the first list: there is none before it to set it against.",
+            where="since",
+            cure="Open it when the next list is published.",
+        )
+    pair = sorted([desk.published(before), later], key=lambda one: (one.as_of, one.facts["published_at"]))
+    clusters = desk.view(later.as_of).clusters
+    found = difference(pair[0], pair[1], clusters, viewer.districts)
+    persons = found.persons()
+    detail = f"against {pair[0].list_id}"
+    desk.look(viewer, "consultation", "/lists/{list_id}/changes", persons, pair[1].list_id, detail=detail)
+    if viewer.may("list.read"):
+        return found, names(desk.around(persons, later.as_of), persons), {}
+    return found, {}, pseudonyms(desk.path, persons)
+
+
+@pages.get("/lists/{list_id}/changes")
+def changes(request: Request, viewer: Opens, list_id: str, since: Since = None) -> HTMLResponse:
+    """What changed from one list to another."""
+    found, named, called = _changed(request, viewer, list_id, since)
+    told = changes_as_dict(found, named, called, not viewer.may("list.read"))
+    others = [one for one in reversed(lists(desk_of(request).home)) if one.list_id != found.after.list_id]
+    return page(request, viewer, "list_changes.html", found=found, told=told, others=others[:LISTS_A_PAGE])
+
+
+@data.get("/lists/{list_id}/changes", response_model=Changes, tags=["lists"], summary="What changed")
+def what_changed(request: Request, viewer: Opens, list_id: str, since: Since = None) -> dict[str, Any]:
+    """Who came, who went and why, who moved, from the list before (or ``since``) to this one."""
+    found, named, called = _changed(request, viewer, list_id, since)
+    return changes_as_dict(found, named, called, not viewer.may("list.read"))
