@@ -8,6 +8,7 @@ themselves too; the features of relationships come from ``features.engines`` and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,6 +21,7 @@ from features.harm import load_scheme, price
 from risk.history import events_of, pairs
 from risk.network_picture import draw
 from risk.view import View
+from risk.who import restricted
 from risk.words import LONDON, count, day, plain
 
 MOST = 40  # people drawn; the table says how many more there are
@@ -124,9 +126,10 @@ class Network:
             parts.append(f"{count(self.not_shown, 'person', 'people')} not shown")
         return "; ".join(parts) + "."
 
-    def svg(self, alone: bool = False) -> str:
-        """The picture as SVG with a title and a description; ``alone``: a file of its own, with styles and a key."""
-        return draw(self, alone)
+    def svg(self, alone: bool = False, links: Mapping[str, str] | None = None) -> str:
+        """The picture as SVG with a title and a description; ``alone``: a file of its own, with styles and a key;
+        ``links``: person -> the address their circle and label lead to."""
+        return draw(self, alone, links or {})
 
 
 _SHORT = {
@@ -135,11 +138,17 @@ _SHORT = {
 }  # fmt: skip
 
 
-def network(view: View, person_id: str, steps: int = 1, since: datetime | None = None) -> Network:
+def network(
+    view: View,
+    person_id: str,
+    steps: int = 1,
+    since: datetime | None = None,
+    opened: frozenset[str] = frozenset(),
+) -> Network:
     """The ego network of a person as of the view's T.
 
     ``steps``: 1 shows everyone tied to the person, 2 also everyone tied to those. ``since``: ties that first came
-    about after it are marked new.
+    about after it are marked new. ``opened``: people of restricted records who may be shown all the same.
     """
     graph: nx.MultiDiGraph = nx.MultiDiGraph()
     graph.add_node(person_id)
@@ -148,7 +157,7 @@ def network(view: View, person_id: str, steps: int = 1, since: datetime | None =
         new = since is not None and tie["first"] is not None and tie["first"] > since
         graph.add_edge(a, b, **tie, new=new)
     whole = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
-    graph.remove_nodes_from(_restricted(view) - {person_id})
+    graph.remove_nodes_from(restricted(view, opened) - {person_id})
     graph = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
     hidden = whole.number_of_nodes() - graph.number_of_nodes()
     away = nx.single_source_shortest_path_length(graph.to_undirected(as_view=True), person_id)
@@ -157,11 +166,6 @@ def network(view: View, person_id: str, steps: int = 1, since: datetime | None =
     kept = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
     told = day(since) if since is not None else ""
     return Network(person_id, kept, len(around[MOST:]), _harm(view, list(kept)), told, hidden)
-
-
-def _restricted(view: View) -> set[str]:
-    """Persons whose records are for named users: no page of theirs can be opened, and no picture shows them."""
-    return set(view.identity("person").filter(pl.col("access") == "named_users")["person_id"].to_list())
 
 
 def _ties(view: View, person: str, steps: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ as it must be. A circle grows and darkens with the harm its person is recorded a
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -39,12 +40,14 @@ _STYLE = (
 )
 
 
-def draw(net: Network, alone: bool = False) -> str:
+def draw(net: Network, alone: bool = False, links: Mapping[str, str] | None = None) -> str:
     """The network as SVG with a title and a description. ``alone``: a file of its own, with its styles, a heading and
-    a key; else for a page, whose strict policy allows no styles inside."""
+    a key; else for a page, whose strict policy allows no styles inside. ``links``: person -> where they lead to; a
+    picture with links is a group for those who cannot see it, so that the links in it are reached."""
+    leads = links or {}
     place, side, height = _places(net)
     lines = [_edge(net, edge, place, side) for edge in net.edges()]
-    dots = [_node(net, node, place, side) for node in place]
+    dots = [_linked(net, node, _node(net, node, place, side), place, side, leads.get(node)) for node in place]
     bottom = _key(net, height) if alone else ""
     whole = height + (_key_height(net) if alone else 0)
     tips = "".join(
@@ -54,7 +57,7 @@ def draw(net: Network, alone: bool = False) -> str:
     )
     size = 'width="100%" style="max-width:560px;display:block;margin:auto;background:#fff" ' if alone else ""
     return (
-        f'<svg class="network" viewBox="0 0 {WIDTH} {whole}" {size}role="img" '
+        f'<svg class="network" viewBox="0 0 {WIDTH} {whole}" {size}role="{"group" if leads else "img"}" '
         'aria-labelledby="network-title network-desc" xmlns="http://www.w3.org/2000/svg">'
         f'<title id="network-title">People around {escape(net.person_id)}</title>'
         f'<desc id="network-desc">{escape(net.summary())} The table below lists every tie.</desc>'
@@ -159,6 +162,27 @@ def _node(net: Network, node: str, place: dict[str, tuple[float, float]], side: 
     return circle + (
         f'<text class="other{fresh}" x="{at:.1f}" y="{y - 1:.1f}" text-anchor="{anchor}">{escape(_cut(node))}</text>'
         f'<text class="detail" x="{at:.1f}" y="{y + 12:.1f}" text-anchor="{anchor}">{escape(net.label(node))}</text>'
+    )
+
+
+def _linked(
+    net: Network,
+    node: str,
+    drawn: str,
+    place: dict[str, tuple[float, float]],
+    side: dict[str, str],
+    href: str | None,
+) -> str:
+    """A person as a link, with a box under circle and label that a thumb can hit."""
+    if href is None or node == net.person_id:
+        return drawn
+    x, y = place[node]
+    left = x - 12 if side[node] == "right" else 0
+    wide = WIDTH - left if side[node] == "right" else x + 12
+    return (
+        f'<a class="leads" href="{escape(href)}" aria-label="{escape(node)}, {escape(net.label(node))}">'
+        f'<rect class="hit" x="{left:.1f}" y="{y - 15:.1f}" width="{wide:.1f}" height="30" fill="#fff" '
+        f'fill-opacity="0"/>{drawn}</a>'
     )
 
 

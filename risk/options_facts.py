@@ -6,20 +6,23 @@ by Doorstep, so that whoever decides can open what it rests on.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import polars as pl
 
 from risk.dyads import Dyads
 from risk.history import Happened
-from risk.options import Option
+from risk.options import Option, options
 from risk.settings import settings
+from risk.sheet_people import age
 from risk.state import State
 from risk.view import View
-from risk.words import LONDON, count, day, listed, plain
+from risk.who import CLOSED
+from risk.words import count, day, listed, plain
 
 DASH = tuple(f"q{number:02d}" for number in range(1, 28))
 YEAR, THREE_YEARS = timedelta(days=365), timedelta(days=1095)
@@ -50,6 +53,8 @@ class Known:
     happened: Sequence[Happened]
     dyads: Dyads
     state: State
+    shut: frozenset[str] = frozenset()
+    """People whose records are for named users: no line says their reference."""
 
     @property
     def domestic(self) -> list[Happened]:
@@ -70,19 +75,25 @@ def bearing(known: Known, option: Option) -> list[Line]:
     return [line for name in option.prompts for line in PROMPTS[name](known)]
 
 
-def age_at(born: date | None, t: datetime) -> int | None:
-    """Whole years at T, London; None without a birth date."""
-    if born is None:
-        return None
-    today = t.astimezone(LONDON).date()
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+def bearings(known: Known) -> dict[str, list[dict[str, Any]]]:
+    """Option -> its lines as plain data, for every option there is; each prompt is worked out once."""
+    shut = sorted(map(re.escape, known.shut))
+    closed = re.compile(rf"(?<![\w-])(?:{'|'.join(shut)})(?![\w-])") if shut else None
+    lines = {
+        name: [
+            line.as_dict() | ({"text": closed.sub(CLOSED, line.text)} if closed else {})
+            for line in prompt(known)
+        ]
+        for name, prompt in PROMPTS.items()
+    }
+    return {one.option_id: [line for name in one.prompts for line in lines[name]] for one in options()}
 
 
 def _adult(known: Known) -> list[Line]:
-    age = age_at(known.born, known.view.t)
-    if age is None:
+    years = age(known.born, known.view.t)
+    if years is None:
         return [Line("record", "Birth date not recorded: age to be established")]
-    return [Line("calculation", f"Aged {age}" + ("" if age >= 18 else ": under 18"))]
+    return [Line("calculation", f"Aged {years}" + ("" if years >= 18 else ": under 18"))]
 
 
 def _tagged(known: Known, words: str, tags: Iterable[str]) -> list[Line]:

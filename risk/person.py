@@ -7,7 +7,7 @@ the bit when load, model and T are the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -16,17 +16,22 @@ from features.errors import NotFoundError
 from features.histories import histories
 from models.intervals import columns_of, interval
 from risk.ahead import ahead
-from risk.history import history
+from risk.dyads import dyads
+from risk.history import story
 from risk.network import network
-from risk.published import PublishedList, names
+from risk.options_facts import Known, bearings
+from risk.published import PublishedList
 from risk.reasons import Explainer, Explanation
 from risk.score import SHOWN, Scored, score_cohort, shown_figures
-from risk.state import states
+from risk.sheet_people import age
+from risk.state import State, states
+from risk.statuses import cancelled
 from risk.teams import districts
 from risk.view import View
-from risk.who import identity
+from risk.who import CLOSED, identity, records_of, restricted
 from risk.words import between, in_100
 
+CONVICTION = ("conviction_id", "convicted_on", "ho_code", "disposal", "custody_days")
 NOT_PRIORITISED = "not prioritised by the model"
 SCORE_FIELDS = (
     "in_100",
@@ -45,14 +50,15 @@ SCORE_FIELDS = (
 NO_SCORE = "not scored: no domestic event as suspect in the last three years"
 
 
-def require_open(view: View, person_id: str) -> None:
-    """Refuse whoever has no page: not in the records as of T, restricted, or never a suspect.
+def require_open(view: View, person_id: str, opened: frozenset[str] = frozenset()) -> None:
+    """Refuse whoever has no page: not in the records as of T, restricted (but for ``opened``), or never a suspect.
 
     All are refused in the same words, so that an answer does not confirm that a record exists.
     """
     person_id = view.who(person_id)
     found = view.identity("person").filter(pl.col("person_id") == person_id)
-    if found.is_empty() or found["access"][0] == "named_users" or not _ever_suspect(view, person_id):
+    shut = not found.is_empty() and found["access"][0] == "named_users" and person_id not in opened
+    if found.is_empty() or shut or not ever_suspects(view, [person_id]):
         raise NotFoundError(
             f"There is no person {person_id!r} you can open.",
             where="persons",
@@ -61,49 +67,127 @@ def require_open(view: View, person_id: str) -> None:
         )
 
 
-def _ever_suspect(view: View, person_id: str) -> bool:
-    part, offence = view.whole("involvement"), view.whole("offence")
-    acting = part.filter((pl.col("person_id") == person_id) & (pl.col("role") == "suspect"))
-    return acting.height > 0 or offence.filter(pl.col("suspect_id") == person_id).height > 0
+def ever_suspects(view: View, persons: Iterable[str]) -> set[str]:
+    """Those of some persons who are a suspect in any event: the ones who have a page."""
+    asked, part, offence = list(persons), view.whole("involvement"), view.whole("offence")
+    acting = part.filter(pl.col("person_id").is_in(asked) & (pl.col("role") == "suspect"))["person_id"]
+    named = offence.filter(pl.col("suspect_id").is_in(asked))["suspect_id"]
+    return set(acting.to_list()) | set(named.to_list())
 
 
 def person(
-    view: View, doc: Mapping[str, Any], person_id: str, published: PublishedList | None = None
+    view: View,
+    doc: Mapping[str, Any],
+    person_id: str,
+    published: PublishedList | None = None,
+    opened: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
-    """Everything a person page shows. No victim's name, address or safe contact is in it.
+    """Everything the records and the model say of a person as of T. No victim's name, address or safe contact is in it.
 
     Any of a person's records may be asked for: the page is about the person, under one reference, and names the others
-    with the match that joins them.
+    with the match that joins them. ``opened``: people of restricted records that whoever asks may see. What lists and
+    officers say of the person stands beside it (``risk.person_page``).
     """
-    require_open(view, person_id)
+    require_open(view, person_id, opened)
     person_id = view.who(person_id)
+    shut = frozenset(restricted(view, opened) - {person_id})
     scored = score_cohort(view.load, doc, view.t, [person_id])
     explained = Explainer(view, scored, [person_id]).of(person_id) if scored.frame.height else None
-    happened = history(view, person_id)
-    district = districts(view, pl.DataFrame({"person_id": [person_id]}))["district"][0]
+    happened, statuses = story(view, person_id)
+    pairs = dyads(view, person_id, happened, shut)
+    state = states(view, [person_id])[person_id]
+    born = next(iter(view.table("person").filter(pl.col("person_id") == person_id)["date_of_birth"]), None)
     return {
         "person_id": person_id,
-        "name": names(view, [person_id]).get(person_id),
+        "name": _name(view, person_id),
+        "born": born,
+        "age": age(born, view.t),
         "as_of": view.t,
-        "district": district,
+        "district": districts(view, pl.DataFrame({"person_id": [person_id]}))["district"][0],
+        "called": statuses.called(),
         "identity": identity(view, person_id),
         "score": score_of(view, doc, scored, person_id, published),
         "contributions": contributions(scored, person_id),
         "reasons": reasons_of(explained),
         "ahead": [later.as_dict() for later in ahead(view, scored, person_id)],
-        "state": states(view, [person_id])[person_id].as_dict(),
-        "history": [one.as_dict() for one in happened],
-        "network": network(view, person_id),
+        "state": standing(state, shut),
+        "history": [_hidden(one.as_dict(), shut) for one in happened],
+        "cancelled": [one.as_dict() for one in cancelled(view, records_of(view, person_id))],
+        "convictions": [{name: row[name] for name in CONVICTION} for row in statuses.convictions],
+        "assessments": assessments(view, person_id, shut),
+        "dyads": pairs.as_dict(),
+        "network": network(view, person_id, opened=opened),
         "spans": _spans(view, person_id),
+        "bearing": bearings(Known(view, person_id, born, happened, pairs, state, shut)),
         "model_version": doc["version"],
         "load_id": view.load.load_id,
     }
+
+
+def _name(view: View, person_id: str) -> str | None:
+    """The name as recorded; whether the page may be opened at all was asked before."""
+    row = next(view.identity("person").filter(pl.col("person_id") == person_id).iter_rows(named=True), {})
+    return " ".join(part for part in (row.get("given_names"), row.get("family_name")) if part) or None
+
+
+def standing(state: State, shut: frozenset[str]) -> dict[str, Any]:
+    """The present state as plain data, whom an order protects by reference unless their record is closed."""
+    told = state.as_dict()
+    orders = [
+        row | {"protected_id": CLOSED} if row["protected_id"] in shut else row for row in told["orders"]
+    ]
+    return told | {"orders": orders}
+
+
+def _hidden(event: dict[str, Any], shut: frozenset[str]) -> dict[str, Any]:
+    """An event without the references of people whose records are for named users."""
+    sides = ("against", "accused_by", "co_suspects")
+    return event | {side: [CLOSED if other in shut else other for other in event[side]] for side in sides}
+
+
+def assessments(view: View, person_id: str, shut: frozenset[str] = frozenset()) -> list[dict[str, Any]]:
+    """Risk assessments that victims completed about a person, newest first: somebody's judgement, as recorded."""
+    rows = view.table("risk_assessment").filter(pl.col("suspect_id") == person_id)
+    return [
+        {
+            "at": row["completed_at"],
+            "tool": row["tool"],
+            "grade": row["grade"],
+            "reviewed": row["grade_reviewed"],
+            "of": CLOSED if row["victim_id"] in shut else row["victim_id"],
+            "event_id": row["event_id"],
+        }
+        for row in rows.sort("completed_at", "assessment_id", descending=True).iter_rows(named=True)
+    ]
 
 
 def score_of(
     view: View, doc: Mapping[str, Any], scored: Scored, person_id: str, published: PublishedList | None
 ) -> dict[str, Any]:
     """The score of one person with its place on the published list, in figures and in words."""
+    return placed(_score(view, doc, scored, person_id), published, [person_id])
+
+
+def placed(
+    score: Mapping[str, Any], published: PublishedList | None, references: Sequence[str]
+) -> dict[str, Any]:
+    """A score with the place that the person (by any of ``references``) has on a published list, and in words."""
+    if not score["scored"] and score["in_100"] is None:
+        return {**score, "place": None}
+    place = _place(published, references)
+    said, range_ = score["in_100"], score["between"]
+    shown = f"{said} ({range_})" if range_ else said
+    words = f"{shown} people with histories like this are recorded for serious harm within a year"
+    if not score["scored"]:
+        words = f"not scored: {score['reason_apart']}"
+    elif score["reason_apart"]:
+        words += f"; stands apart: {score['reason_apart']}"
+    elif place is not None and not place["listed"]:
+        words += f"; {NOT_PRIORITISED}"
+    return {**score, "words": words, "place": place}
+
+
+def _score(view: View, doc: Mapping[str, Any], scored: Scored, person_id: str) -> dict[str, Any]:
     rows = scored.frame.filter(pl.col("person_id") == person_id)
     if rows.is_empty():
         return dict.fromkeys(SCORE_FIELDS) | {
@@ -113,24 +197,13 @@ def score_of(
             "figures": {},
         }
     row = rows.row(0, named=True)
-    place = _place(published, person_id)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
-    said = in_100(row["p_serious"])
     low, high = _interval(view, doc, person_id) if row["p_serious"] is not None else (None, None)
-    range_ = None if low is None or high is None else between(low, high)
-    shown = f"{said} ({range_})" if range_ else said
-    words = f"{shown} people with histories like this are recorded for serious harm within a year"
-    if row["p_serious"] is None:
-        words = f"not scored: {row['out_of_scope_reason']}"
-    elif row["out_of_scope_reason"]:
-        words += f"; stands apart: {row['out_of_scope_reason']}"
-    elif place is not None and not place["listed"]:
-        words += f"; {NOT_PRIORITISED}"
     return {
         "scored": row["p_serious"] is not None,
-        "words": words,
-        "in_100": said,
-        "between": range_,
+        "words": "",
+        "in_100": in_100(row["p_serious"]),
+        "between": None if low is None or high is None else between(low, high),
         "p_serious": row["p_serious"],
         "p_low": low,
         "p_high": high,
@@ -142,7 +215,7 @@ def score_of(
         "first_time": row["first_time"],
         "release_due": row["release_due"],
         "figures": {name: figures.get(name) for name in SHOWN},
-        "place": place,
+        "place": None,
     }
 
 
@@ -161,26 +234,19 @@ def _interval(view: View, doc: Mapping[str, Any], person_id: str) -> tuple[float
     return (None, None) if found is None else (found["p_low"][0], found["p_high"][0])
 
 
-def _place(published: PublishedList | None, person_id: str) -> dict[str, Any] | None:
-    """Where the person stands on the published list."""
+def _place(published: PublishedList | None, references: Sequence[str]) -> dict[str, Any] | None:
+    """Where the person stands on the published list, under whichever of their references it has."""
     if published is None:
         return None
-    rows = published.rows.filter(pl.col("person_id") == person_id)
+    rows = published.rows.filter(pl.col("person_id").is_in(list(references)))
     if rows.is_empty():
         return None
     row = rows.row(0, named=True)
-    kept = (
-        "rank",
-        "rank_before",
-        "places_moved",
-        "movement",
-        "listed",
-        "district",
-        "team_rank",
-        "count_rank",
-    )
+    kept = ("person_id", "rank", "rank_before", "places_moved", "movement", "listed", "district", "team_rank",
+            "count_rank", "in_100")  # fmt: skip
     counts = published.facts["counts"]
-    return {"list_id": published.list_id, "of": counts["ranked"]} | {name: row[name] for name in kept}
+    told = {name: row[name] for name in kept}
+    return {"list_id": published.list_id, "as_of": published.as_of, "of": counts["ranked"]} | told
 
 
 def contributions(scored: Scored, person_id: str) -> dict[str, Any]:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
 from features.linkage.fields import settings
+from features.nominals import onto
 from risk.view import View
 from risk.words import count
 
+CLOSED = "a restricted record"
+"""What stands in the place of a reference that only named users may see."""
 NOT_YET = "not yet compared with other records (run doorstep link)"
 
 
@@ -34,6 +38,13 @@ def other_records(view: View, person_id: str) -> list[dict[str, Any]]:
 def records_of(view: View, person_id: str) -> list[str]:
     """Every reference of a person (their cluster's id) as of T, their own among them."""
     return [person_id, *(one["person_id"] for one in other_records(view, person_id))]
+
+
+def restricted(view: View, opened: Iterable[str] = ()) -> set[str]:
+    """Persons whose records are for named users, but for those ``opened`` to whoever asks: no page, picture or list
+    of somebody else shows them."""
+    rows = view.identity("person").filter(pl.col("access") == "named_users")
+    return set(onto(rows.select("person_id"), view.clusters)["person_id"].to_list()) - set(opened)
 
 
 def not_linked(view: View, person_id: str) -> bool:
