@@ -7,8 +7,8 @@ which records are one true person. Queries are made of persons drawn evenly: a f
 slip of the pen, a tenth turned round, a quarter by an alias or a nickname of the simulation's own list, the rest with
 the family name begun; half carry the year of birth, a quarter the district, the rest the name alone. A query is right
 when the cluster of the record it was made of is among the first three. Printed by kind and by what it carries, for
-names in full (every given name, as recorded), for the first given name alone with the family name, and for queries in which
-both names are only begun. ``--persons``: as of the moment the force knew that many. Beside it: what no search could
+names in full (every given name, as recorded), for the first given name alone with the family name, and for queries
+in which both names are only begun. ``--persons``: as of the moment the force knew that many. Beside it: what no search could
 tell apart (more than three persons of that name, and that year or district).
 """
 

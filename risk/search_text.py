@@ -6,7 +6,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import date
-from functools import cache, lru_cache
+from functools import cache
 
 from features.errors import InputError
 from risk.settings import settings
@@ -136,8 +136,9 @@ def _place(text: str) -> tuple[tuple[str, ...], str | None]:
     return tuple(words_of(rest)), "".join(met.groups()).upper()
 
 
-@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
+    if text.isascii():
+        return text.lower()
     open_text = unicodedata.normalize("NFKD", text.casefold().translate(_LETTERS))
     return "".join(c for c in open_text if not unicodedata.combining(c))
 
