@@ -23,6 +23,7 @@ from jinja2 import (
 from jinja2.runtime import Context
 from markupsafe import Markup
 
+from api.auth.openings import waiting_count
 from api.auth.table import table
 from risk import words
 
@@ -95,7 +96,9 @@ def page(request: Request, viewer: Any, template: str, status: int = 200, **fact
     """A page as the viewer sees it (``None``: before sign-in), with the age of the data beside."""
     made = request.app.state.pages.get_template(template)
     health = request.app.state.desk.health()
-    context = {"viewer": viewer, "health": health, "path": _path(request), **facts}
+    reviews = viewer is not None and viewer.may("breakglass.review")
+    alerts = waiting_count(request.app.state.desk.db) if reviews else 0
+    context = {"viewer": viewer, "health": health, "path": _path(request), "alerts": alerts, **facts}
     return HTMLResponse(made.render(context), status)
 
 

@@ -27,3 +27,48 @@ class Me(Answer):
     duties: list[str]
     may: list[str] = Field(examples=[["home", "person.read", "sheet.read"]])
     task: TaskAnswer | None
+
+
+class AccountAnswer(Answer):
+    """An account."""
+
+    username: str = Field(examples=["s.okafor"])
+    name: str = Field(examples=["Sam Okafor"])
+    role: str = Field(examples=["dalo"])
+    districts: list[str]
+    duties: list[str]
+    state: str = Field(examples=["open"], description="open, closed, or waiting after wrong passwords.")
+    provider: str | None = Field(description="The identity provider they sign in with, if any.")
+    made_at: datetime
+    made_by: str
+    signed_in_at: datetime | None
+
+
+class Accounts(Answer):
+    """Every account."""
+
+    accounts: list[AccountAnswer]
+
+
+class Opening(Answer):
+    """A restricted record that was opened by somebody not named for it."""
+
+    id: int
+    username: str = Field(examples=["s.okafor"])
+    person_id: str = Field(examples=["P0000123"])
+    reason: str
+    purpose: str = Field(examples=["attending"])
+    reference: str
+    at: datetime
+    until: datetime
+    reviewed_at: datetime | None
+    reviewed_by: str | None
+    verdict: str | None = Field(examples=["justified"])
+    note: str | None
+
+
+class Openings(Answer):
+    """Restricted records that were opened."""
+
+    waiting: list[Opening]
+    reviewed: list[Opening]

@@ -9,10 +9,14 @@ from fastapi import APIRouter
 TOPICS = (
     "signin",
     "purpose",
+    "accounts",
+    "breakglass",
     "home",
     "lists",
     "persons",
     "sheets",
+    "linkage",
+    "quarantine",
 )
 
 
