@@ -1,0 +1,134 @@
+"""What records staff see: uncertain pairs side by side and what was set aside; never a score."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import polars as pl
+import pytest
+from fastapi.testclient import TestClient
+
+from api.answers.records import OnePair
+from features.home import Home
+from features.linkage import store
+from features.nominals import PAIRS
+from risk.audit import rows
+from tests.signing import client_of
+
+RUN = {"run_id": "r1", "prior": 0.0005, "threshold": 0.9, "counts": {}}
+
+
+@pytest.fixture
+def home(small_home: Path, tmp_path: Path) -> Path:
+    """The hand-made force with two uncertain pairs: one open, one with a record for named users."""
+    shutil.copytree(small_home, tmp_path / "home")
+    place = Home(tmp_path / "home")
+    load = place.require()
+    pairs = pl.DataFrame(
+        {
+            "person_id_a": ["P2", "P7"],
+            "person_id_b": ["P3", "P8"],
+            "probability": [0.62, 0.55],
+            "known_from": [None, None],
+            "unique_id_l": ["P2#1", "P7#1"],
+            "unique_id_r": ["P3#1", "P8#1"],
+            "mw_given": [-2.0, 1.0],
+            "mw_family": [1.5, 1.0],
+            "mw_born": [3.0, 1.0],
+            "mw_sex": [0.5, 0.5],
+            "mw_address": [6.0, 2.0],
+        },
+        schema_overrides={"known_from": pl.Datetime("us", "UTC")},
+    )
+    folder = store.folder(place.path, load.load_id)
+    folder.mkdir(parents=True, exist_ok=True)
+    known = load.records().table("person").select("person_id", "known_from")
+    frames = {"shown": pairs, "pairs": pairs.select(list(PAIRS)).head(0), "persons": known}
+    store.write_run(place.path, load.load_id, frames, RUN)
+    return place.path
+
+
+@pytest.fixture
+def staff(home: Path) -> TestClient:
+    return client_of(home, "records", purpose="review")
+
+
+def test_the_queue_names_nobody_and_counts_what_it_keeps_back(staff: TestClient) -> None:
+    page = staff.get("/linkage")
+    assert page.status_code == 200
+    assert "P2 and P3" in page.text
+    assert "Brackfold" not in page.text
+    assert "P8" not in page.text, "a record for named users is not shown"
+    assert "1 pair not shown" in page.text
+    assert staff.get("/api/v1/linkage").json()["closed"] == 1
+
+
+def test_a_pair_shows_both_records_and_no_score_and_is_written_down(staff: TestClient) -> None:
+    page = staff.get("/linkage/P3/P2")
+    assert page.status_code == 200
+    for told in ("Ben Brackfold", "Cal Carrowby", "1 January 1990", "5 May 1992"):
+        assert told in page.text
+    assert "harm days" not in page.text
+    assert "Serious harm" not in page.text
+    last = rows(staff.app.state.desk.db, limit=1000)[-1]  # type: ignore[attr-defined]
+    assert (last["act"], last["persons"], last["purpose"]) == ("consultation", ["P2", "P3"], "review")
+    answer = OnePair.model_validate(staff.get("/api/v1/linkage/P2/P3").json())
+    assert sum(one.bits for one in answer.compared) == pytest.approx(9.0)
+
+
+def test_a_decision_carries_a_name_and_a_reason_and_empties_the_queue(staff: TestClient, home: Path) -> None:
+    refused = staff.post("/linkage/P2/P3", data={"same": "yes", "reason": ""})
+    assert refused.status_code == 400
+    assert "Say why" in refused.text
+    assert 'value="yes" checked' in refused.text, "what was chosen is not lost"
+    done = staff.post("/linkage/P2/P3", data={"same": "no", "reason": "Different birth dates"})
+    assert done.status_code == 200
+    assert "No pair waits" in done.text
+    kept = store.decisions(home)[-1]
+    assert (kept["same"], kept["by"], kept["reason"]) == (False, "test.records", "Different birth dates")
+    told = [row for row in rows(staff.app.state.desk.db, limit=1000) if row["act"] == "alteration"]  # type: ignore[attr-defined]
+    assert told[-1]["persons"] == ["P2", "P3"]
+    assert staff.get("/linkage/P2/P3").status_code == 404, "it does not wait any more"
+
+
+def test_a_pair_is_opened_only_with_a_purpose_and_by_records_staff(home: Path) -> None:
+    without = client_of(home, "records", purpose=None)
+    asked = without.get("/linkage/P2/P3", follow_redirects=False)
+    assert asked.status_code == 303
+    assert asked.headers["location"].startswith("/purpose")
+    assert client_of(home, "proactive").get("/linkage").status_code == 403
+    assert client_of(home, "analyst", purpose="review").get("/linkage/P2/P3").status_code == 403
+
+
+def test_records_staff_see_no_list_and_no_person(staff: TestClient) -> None:
+    for path in ("/lists/latest", "/persons/P1", "/persons/P1/sheet", "/api/v1/lists/latest"):
+        assert staff.get(path).status_code == 403, path
+
+
+def test_quarantine_is_counted_for_all_and_shown_row_by_row_with_a_purpose(staff: TestClient, home: Path) -> None:
+    empty = staff.get("/quarantine")
+    assert "No row of this load was set aside" in empty.text
+    place = Home(home).require().path / "quarantine" / "rows.parquet"
+    many = pl.DataFrame(
+        {
+            "table": ["event"] * 60,
+            "line": list(range(2, 62)),
+            "column": ["occurred_at"] * 60,
+            "value": ["<script>32 May</script>"] * 60,
+            "reason": ["not a date"] * 60,
+            "row": ['{"event_id": "E99"}'] * 60,
+        }
+    )
+    place.chmod(0o644)
+    many.write_parquet(place)
+    assert "60" in staff.get("/quarantine").text
+    page = staff.get("/quarantine/event")
+    assert "&lt;script&gt;32 May" in page.text
+    assert "<script>32 May" not in page.text
+    assert "/quarantine/event?offset=50" in page.text
+    second = staff.get("/api/v1/quarantine/event?offset=50").json()
+    assert (len(second["rows"]), second["next"], second["rows"][0]["line"]) == (10, None, 52)
+    assert staff.get("/quarantine/person").status_code == 404
+    without = client_of(home, "records", purpose=None)
+    assert without.get("/quarantine/event", follow_redirects=False).status_code == 303
