@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
 
 from risk.list_history import Difference
 from risk.published import row_words
@@ -17,8 +16,10 @@ def team_as_dict(team: Team) -> dict[str, Any]:
     return {"team_id": team.team_id, "name": team.name, "districts": list(team.districts)}
 
 
-def today_as_dict(today: Today, pseudonyms: bool, offset: int, limit: int, path: str) -> dict[str, Any]:
-    """The list for a machine, ``limit`` rows from ``offset`` on; ``path`` is where the next are asked for."""
+def today_as_dict(
+    today: Today, pseudonyms: bool, offset: int, limit: int, following: str | None
+) -> dict[str, Any]:
+    """The list for a machine, ``limit`` rows from ``offset`` on; ``following`` is where the next are asked for."""
     part = today.rows[offset : offset + limit]
     return {
         **today.published.about(),
@@ -31,7 +32,7 @@ def today_as_dict(today: Today, pseudonyms: bool, offset: int, limit: int, path:
         "of": len(today.every),
         "narrowed": today.counts(),
         "rows": [row_as_dict(row) for row in part],
-        "next": after(path, offset, limit, len(today.rows)),
+        "next": following,
         "leavers": today.leavers,
         "apart_counts": today.apart_counts(),
         "teams": [team_as_dict(team) for team in today.teams],
@@ -54,14 +55,6 @@ def row_as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
         "last_action": one.last_action or None,
         "overdue": len(one.overdue),
     }
-
-
-def after(path: str, offset: int, limit: int, of: int) -> str | None:
-    """The address of the rows after these, or None when there are none."""
-    if offset + limit >= of:
-        return None
-    joint = "&" if "?" in path else "?"
-    return f"{path}{joint}{urlencode({'offset': offset + limit, 'limit': limit})}"
 
 
 def changes_as_dict(

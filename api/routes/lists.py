@@ -17,8 +17,8 @@ from api.access import Viewer, allow, outside
 from api.answers.base import PROBLEMS
 from api.answers.lists import ApartAnswer, Changes, ListAnswer, Lists, Whereabouts
 from api.days import Ready, days_of
-from api.listing import after, changes_as_dict, team_as_dict, today_as_dict
-from api.routes.asked import Team, Top, desk_of
+from api.listing import changes_as_dict, team_as_dict, today_as_dict
+from api.routes.asked import Limit, Offset, Team, Top, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
 from risk.list_history import Difference, difference
@@ -40,8 +40,6 @@ Order = Annotated[
     str,
     Query(description="rank, count, moved, recent, harm, ends or owner; ranks never change.", max_length=20),
 ]
-Offset = Annotated[int, Query(description="How many rows to leave out before the first.", ge=0, le=1_000_000)]
-Limit = Annotated[int, Query(description="How many rows at most.", ge=1, le=500)]
 Since = Annotated[
     str | None, Query(description="list_id of the earlier list; that before it without.", max_length=80)
 ]
@@ -60,9 +58,14 @@ def every_list(
     known = list(reversed(lists(desk.home)))
     part = known[offset : offset + LISTS_A_PAGE]
     shown = [(one, _counts(one, viewer.districts or None)) for one in part]
-    older = after("/lists", offset, LISTS_A_PAGE, len(known))
-    newer = f"/lists?offset={max(0, offset - LISTS_A_PAGE)}" if offset else ""
-    return page(request, viewer, "lists.html", lists=shown, newer=newer, older=older or "")
+    older, newer = _beside(request, offset, LISTS_A_PAGE, len(known))
+    return page(request, viewer, "lists.html", lists=shown, newer=newer, older=older)
+
+
+def _beside(request: Request, offset: int, step: int, of: int) -> tuple[str, str]:
+    """The addresses of the next and the previous page of a table, empty where there is none."""
+    url = request.url.include_query_params(offset=max(0, offset - step))
+    return next_page(request, offset, step, of) or "", f"{url.path}?{url.query}" if offset else ""
 
 
 @data.get("/lists", response_model=Lists, tags=["lists"], summary="Published lists")
@@ -81,10 +84,9 @@ def all_lists(
     patch = viewer.districts or None
     if team is not None:
         patch = tuple(one for one in find_team(known, team).districts if viewer.sees(one))
-    path = f"/api/v1/lists?team={team}" if team else "/api/v1/lists"
     return {
         "lists": [one.about() | {"counts": _counts(one, patch)} for one in found[offset : offset + limit]],
-        "next": after(path, offset, limit, len(found)),
+        "next": next_page(request, offset, limit, len(found)),
         "teams": [team_as_dict(one) for one in known],
     }
 
@@ -188,15 +190,13 @@ def one_list(
 ) -> Response:
     """A published list by its id, or ``latest``, as it stands today; of one team or of the viewer's districts."""
     asked = _asked(viewer, team, top, only, order)
-    named = {"team": team, "top": top, "only": only, "order": order}
-    given = {name: value for name, value in named.items() if value is not None}
-    path = str(request.url.replace(scheme="", netloc="", query="").include_query_params(**given))
 
     def make(ready: Ready, today: Today) -> bytes:
-        found = today_as_dict(today, not viewer.may("list.read"), offset, limit, path)
+        following = next_page(request, offset, limit, len(today.rows))
+        found = today_as_dict(today, not viewer.may("list.read"), offset, limit, following)
         return ListAnswer.model_validate(found).model_dump_json().encode()
 
-    made = _answer(request, viewer, list_id, asked, ("data", path, offset, limit), make)
+    made = _answer(request, viewer, list_id, asked, ("data", str(request.url), offset, limit), make)
     return Response(made, media_type="application/json")
 
 
@@ -237,9 +237,7 @@ def those_apart(
     """Who stands apart from a list, and why."""
     today = _apart(request, viewer, list_id, team, reason)
     part = _page_of(request, viewer, today, offset, PAGE_OF_APART)
-    path = request.url.remove_query_params("offset").remove_query_params("limit")
-    here = f"{path.path}?{path.query}" if path.query else path.path
-    joint = "&" if "?" in here else "?"
+    following, before = _beside(request, offset, PAGE_OF_APART, len(today.apart))
     return page(
         request,
         viewer,
@@ -247,8 +245,8 @@ def those_apart(
         today=today,
         part=part,
         reason=reason,
-        before=f"{here}{joint}offset={max(0, offset - PAGE_OF_APART)}" if offset else "",
-        after=after(here, offset, PAGE_OF_APART, len(today.apart)) or "",
+        before=before,
+        after=following,
     )
 
 
@@ -265,10 +263,8 @@ def all_apart(
     """Who stands apart from a list, and why, a page at a time."""
     today = _apart(request, viewer, list_id, team, reason)
     part = _page_of(request, viewer, today, offset, limit)
-    given = {name: value for name, value in (("team", team), ("reason", reason)) if value is not None}
-    path = str(request.url.replace(scheme="", netloc="", query="").include_query_params(**given))
     found = {"list_id": today.published.list_id, "of": len(today.apart), "apart": part}
-    return found | {"next": after(path, offset, limit, len(today.apart))}
+    return found | {"next": next_page(request, offset, limit, len(today.apart))}
 
 
 Names = Annotated[Viewer, allow("list.read", purpose=True)]
