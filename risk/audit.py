@@ -22,7 +22,7 @@ from risk.settings import settings
 from risk.store import Database
 from risk.store.tables_audit import AUDIT, AUDIT_MEMBER, AUDIT_SET
 
-__all__ = ["MACHINE", "Who", "record", "rows", "this_user", "verify", "with_members"]
+__all__ = ["MACHINE", "Who", "carry_head", "record", "rows", "this_user", "verify", "with_members"]
 
 MACHINE = "this machine"
 
@@ -89,6 +89,17 @@ def record(
         "detail": _clean(detail, long),
     }
     return writer_of(db, home).append(row, members)
+
+
+def carry_head(db: Database, home: Path, *, always: bool = False) -> dict[str, Any] | None:
+    """Carry the head of the trail to the second place if rows came since the last one this process carried (or
+    ``always``, if there is a row at all); the head, or None. DoorstepError when it cannot be written."""
+    writer = writer_of(db, home)
+    with db.read() as connection:
+        end = writer.end(connection)
+    if not end[0] or (writer.heads.carried == end[0] and not always):
+        return None
+    return writer.heads.write(writer.key(), end)
 
 
 def rows(

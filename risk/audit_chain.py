@@ -28,6 +28,7 @@ from risk.store.tables_audit import AUDIT, AUDIT_MEMBER, AUDIT_SET
 
 START = "0" * 64  # what stands before the first row
 _LOCK = 0x61756469  # PostgreSQL: the advisory lock of the chain's end
+LARGE = 2000  # persons in one set; more are kept in a transaction of their own, before the row
 CODED = tuple(column.name for column in AUDIT.columns if column.name not in ("mac",))
 
 
@@ -84,6 +85,11 @@ class Writer:
             with self.database.begin() as connection:
                 self._write(connection, [mine])
             return mine.seq
+        if (
+            len(members) > LARGE
+        ):  # the export of a whole force: nobody else waits while its persons are written
+            with self.database.begin() as connection:
+                _keep_sets(connection, {row["persons"]: members})
         with self._gate:
             self._queue.append(mine)
         with self._turn:

@@ -65,6 +65,11 @@ class HeadBook:
         self._last = (0, 0.0)  # rows and monotonic time of the last head this process wrote
         self._lock = threading.Lock()
 
+    @property
+    def carried(self) -> int:
+        """How many rows the last head counted that this process wrote; 0 before the first."""
+        return self._last[0]
+
     def due(self, key: Key, end: tuple[int, str]) -> None:
         """Write the head if one is due after this end of the trail."""
         known = settings("audit")["heads"]

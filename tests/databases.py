@@ -11,10 +11,12 @@ import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
+from risk.audit import rows
 from risk.store import Database
 
 _NUMBERS = count(1)
@@ -74,6 +76,16 @@ def database(database_url: str, home_path: Path) -> Iterator[Database]:
     made = Database.of(home_path, database_url)
     yield made
     made.close()
+
+
+def trail_of(home: Path) -> list[dict[str, Any]]:
+    """Every row of a home's own audit trail, in order; none where nobody did anything yet."""
+    if not (home / "doorstep.db").exists():
+        return []
+    database = Database.of(home)
+    found = rows(database, limit=100_000)
+    database.close()
+    return found
 
 
 def _name(what: str) -> str:

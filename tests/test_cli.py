@@ -17,16 +17,17 @@ import pytest
 
 from api import cli
 from api.commands import learning
-from risk.looks import looks
+from tests.databases import trail_of
 
 HEAVY = {"polars", "numpy", "sklearn", "pandas", "mlflow", "shap", "fastapi", "jinja2", "networkx", "rich"}
+WHY = ("--purpose", "briefing")
 COMMANDS = ("simulate", "check", "ingest", "features", "train", "score", "publish", "list", "evaluate", "report",
             "convert", "serve", "demo")  # fmt: skip
 
 
 @pytest.fixture
 def home(small_home: Path, tmp_path: Path) -> Path:
-    shutil.copytree(small_home, tmp_path / "home", ignore=shutil.ignore_patterns("looks.jsonl"))
+    shutil.copytree(small_home, tmp_path / "home", ignore=shutil.ignore_patterns("doorstep.db*"))
     return tmp_path / "home"
 
 
@@ -69,8 +70,8 @@ def test_every_command_has_help(run: Callable[..., tuple[int, str, str]], comman
 def test_home_and_json_stand_before_or_after_the_command(
     run: Callable[..., tuple[int, str, str]], home: Path
 ) -> None:
-    before = run("--home", home, "--json", "list", "--top", 3)
-    after = run("list", "--top", 3, "--home", home, "--json")
+    before = run("--home", home, "--json", "list", "--top", 3, *WHY)
+    after = run("list", "--top", 3, "--home", home, "--json", *WHY)
     assert before[0] == after[0] == 0
     assert json.loads(before[1]) == json.loads(after[1])
 
@@ -79,47 +80,53 @@ def test_a_list_prints_as_table_csv_and_json_and_each_look_is_logged(
     run: Callable[..., tuple[int, str, str]], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    code, table, _ = run("--home", home, "list", "--team", "D1")
+    code, table, _ = run("--home", home, "list", "--team", "D1", *WHY, "--reference", "OP 1")
     assert code == 0
     assert "SIMULATED, NO REAL PERSON" in table
     assert "Adam Quillmark" in table
     assert "REF-E05" in table
     assert "not prioritised by the model" in table
-    _, text, _ = run("--home", home, "list", "--format", "csv")
+    _, text, _ = run("--home", home, "list", "--format", "csv", *WHY)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]  # one more is held for review
     assert rows[0]["person_id"] == "P1"
     assert "2 domestic reports as suspect in the last 90 days" in rows[0]["reasons"]
-    _, text, _ = run("--home", home, "list", "--format", "json", "--top", 2)
+    _, text, _ = run("--home", home, "list", "--format", "json", "--top", 2, *WHY)
     assert [row["person_id"] for row in json.loads(text)["rows"]] == ["P1", "P7"]
-    assert [(one["what"], one["by"], one["detail"]) for one in looks(home)] == [
-        ("list", "command line", "Team D1"),
-        ("list", "command line", "whole force"),
-        ("list", "command line", "whole force"),
+    written = trail_of(home)
+    assert [(one["act"], one["page"], one["face"], one["detail"], one["reference"]) for one in written] == [
+        ("consultation", "list", "command line", "Team D1", "OP 1"),
+        ("disclosure", "list", "command line", "whole force", None),
+        ("disclosure", "list", "command line", "whole force", None),
     ]
+    assert {one["purpose"] for one in written} == {"briefing"}
+    assert {"P1", "P7"} < set(written[2]["persons"]), "ranked, and those who stand apart"
+    assert "P3" not in written[2]["persons"], "not shown among the first two"
 
 
 def test_csv_cells_cannot_become_formulas() -> None:
-    from api.printing import _safe
+    from risk.exports import text_cell
 
-    assert _safe("=1+1") == "'=1+1"
-    assert _safe("@cmd") == "'@cmd"
-    assert _safe("up 3") == "up 3"
-    assert _safe(-3) == -3
+    assert text_cell("=1+1") == "'=1+1"
+    assert text_cell("@cmd") == "'@cmd"
+    assert text_cell("up 3") == "up 3"
+    assert text_cell(-3) == -3
 
 
 def test_score_writes_the_file_others_read(
     run: Callable[..., tuple[int, str, str]], home: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "scores.parquet"
-    code, text, _ = run("--json", "--home", home, "score", "--as-of", "2025-06-01", "--out", out)
+    code, text, _ = run("--json", "--home", home, "score", "--as-of", "2025-06-01", "--out", out, *WHY)
     assert code == 0
     assert json.loads(text)["rows"] == 9
     frame = pl.read_parquet(out)
     assert frame.columns == ["person_id", "expected_harm", "p_serious", "p_any", "rank", "in_scope",
                              "out_of_scope_reason"]  # fmt: skip
     assert frame["rank"].drop_nulls().sort().to_list() == [1, 2, 3, 4, 5]
-    assert [one["what"] for one in looks(home)] == ["scores"]
+    assert [(one["act"], one["page"], one["persons_count"]) for one in trail_of(home)] == [
+        ("disclosure", "scores", 9)
+    ]
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
 
 
@@ -131,7 +138,7 @@ def test_features_writes_histories(
     for engine in ("fast", "reference"):
         out = tmp_path / f"{engine}.parquet"
         code, _, _ = run("--home", home, "features", "--as-of", "2025-06-01", "--subject", subject, "--out", out,
-                         "--engine", engine)  # fmt: skip
+                         "--engine", engine, *WHY)  # fmt: skip
         assert code == 0
         frames.append(pl.read_parquet(out))
     assert frames[0].height > 0
@@ -147,21 +154,28 @@ def test_publish_twice_is_one_list(run: Callable[..., tuple[int, str, str]], hom
 
 
 BAD: list[tuple[list[str], str]] = [
-    (["list", "--team", "nowhere"], "no team or district 'nowhere'"),
-    (["list", "--list", "none"], "no list 'none'"),
-    (["list", "--top", "0"], "--top"),
-    (["list", "--format", "xml"], "--format"),
+    (["list", "--team", "nowhere", *WHY], "no team or district 'nowhere'"),
+    (["list", "--list", "none", *WHY], "no list 'none'"),
+    (["list", "--top", "0", *WHY], "--top"),
+    (["list", "--format", "xml", *WHY], "--format"),
+    (["list"], "needs a purpose"),
+    (["list", "--purpose", "curiosity"], "No purpose 'curiosity'"),
+    (["report"], "needs a purpose"),
+    (["score", "--as-of", "2025-06-01", "--out", "x.parquet"], "needs a purpose"),
+    (["features", "--as-of", "2025-06-01", "--subject", "dyad", "--out", "x.parquet"], "needs a purpose"),
+    (["link"], "needs a purpose"),
+    (["link", "review", "--by", "A Name"], "needs a purpose"),
     (["publish", "--as-of", "someday"], "'someday' is not a date"),
     (["publish", "--as-of", "2099-01-01"], "in the future"),
-    (["network", "P1", "--as-of", "2099-01-01"], "in the future"),
-    (["features", "--as-of", "2099-01-01", "--subject", "dyad", "--out", "x.parquet"], "in the future"),
+    (["network", "P1", "--as-of", "2099-01-01", *WHY], "in the future"),
+    (["features", "--as-of", "2099-01-01", "--subject", "dyad", "--out", "x.parquet", *WHY], "in the future"),
     (["publish"], "--as-of"),
-    (["score", "--as-of", "2025-06-01", "--out", "no/such/folder/x.parquet"], "no folder"),
-    (["features", "--as-of", "2025-06-01", "--subject", "house", "--out", "x.parquet"], "--subject"),
+    (["score", "--as-of", "2025-06-01", "--out", "no/such/folder/x.parquet", *WHY], "no folder"),
+    (["features", "--as-of", "2025-06-01", "--subject", "house", "--out", "x.parquet", *WHY], "--subject"),
     (["ingest", "no-such-folder"], "no-such-folder"),
     (["check", "no-such-folder"], "no-such-folder"),
-    (["report", "m-000000000000"], "no model"),
-    (["serve", "--host", "0.0.0.0"], "this machine alone"),
+    (["report", "m-000000000000", *WHY], "no model"),
+    (["serve", "--host", "0.0.0.0"], "only behind TLS"),
     (["serve", "--port", "99999"], "--port"),
     (["convert", "broward", "no-such-folder", "out"], "no-such-folder"),
     (["nonsense"], "nonsense"),
@@ -193,19 +207,11 @@ def test_without_a_load_a_model_or_a_list_it_says_what_comes_first(
 ) -> None:
     empty = tmp_path / "nothing-here"
     assert "doorstep ingest" in run("--home", empty, "publish", "--as-of", "2025-06-01")[2]
-    assert "doorstep publish" in run("--home", empty, "list")[2]
+    assert "doorstep publish" in run("--home", empty, "list", *WHY)[2]
     bare = small_home_maker("bare", model=False)
     code, _, err = run("--home", bare, "publish", "--as-of", "2025-06-01")
     assert code == 2
     assert "doorstep train" in err
-
-
-def test_serving_operational_records_is_refused(
-    run: Callable[..., tuple[int, str, str]], small_home_maker: Callable[..., Path]
-) -> None:
-    code, _, err = run("--home", small_home_maker("real", nature="operational"), "serve")
-    assert code == 2
-    assert "until there is sign-in" in err
 
 
 def test_our_fault_leaves_by_1_with_a_log_that_holds_no_persons_data(
@@ -217,7 +223,7 @@ def test_our_fault_leaves_by_1_with_a_log_that_holds_no_persons_data(
         raise KeyError(name)
 
     monkeypatch.setattr("risk.published.read_list", broken)
-    code, out, err = run("--home", home, "list")
+    code, out, err = run("--home", home, "list", *WHY)
     assert (code, out) == (1, "")
     assert "our fault" in err
     assert "Where: list" in err
@@ -225,7 +231,7 @@ def test_our_fault_leaves_by_1_with_a_log_that_holds_no_persons_data(
     assert "KeyError" in log
     assert "in list_" in log
     assert "Quillmark" not in log + err
-    code, out, _ = run("--home", home, "list", "--json")
+    code, out, _ = run("--home", home, "list", "--json", *WHY)
     assert code == 1
     assert json.loads(out)["error"]["exit_code"] == 1
 

@@ -26,6 +26,7 @@ from features.linkage.review import decide, page, queue, waterfall
 from features.linkage.run import STAGES, _Stages, link, uncertain
 from features.nominals import clusters_at
 from features.records import Records
+from tests.databases import trail_of
 
 pytest.importorskip("splink", reason="linkage is the er extra")
 
@@ -314,7 +315,18 @@ def test_a_review_has_a_name_and_a_page_that_can_be_written(
         (" ", tmp_path / "r.html", "--by is empty"),
         ("A Reviewer", tmp_path / "none" / "r.html", "cannot be written"),
     ):
-        words = ["link", "review", "--by", by, "--out", str(out), "--home", str(home.path)]
+        words = [
+            "link",
+            "review",
+            "--by",
+            by,
+            "--out",
+            str(out),
+            "--home",
+            str(home.path),
+            "--purpose",
+            "review",
+        ]
         assert run_command(words) == 2
         assert says in capsys.readouterr().err
         assert not out.exists()
@@ -377,18 +389,23 @@ def test_a_kill_leaves_the_old_run_or_the_new_one(tmp_path: Path, step: int) -> 
 
 
 def test_the_commands_answer_as_written(force: Path, home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    at = ["--home", str(home.path)]
-    assert run_command(["link", "--json", *at]) == 0
+    at, why = ["--home", str(home.path)], ["--purpose", "review"]
+    assert run_command(["link", "--json", *why, *at]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is False
     out = force / "review.html"
-    looks = home.path / "looks.jsonl"
-    assert run_command(["link", "review", "--by", "R", "--out", str(out), "--top", "3", *at]) == 0
+    assert run_command(["link", "review", "--by", "R", "--out", str(out), "--top", "3", *why, *at]) == 0
     assert out.read_text(encoding="utf-8").count("<svg") == 3
-    assert "link review" in looks.read_text(encoding="utf-8")
     a, b = queue(home, 1)[0].persons
     assert (
         run_command(["link", "decide", a, b, "--different", "--by", "R", "--reason", "two birth places", *at])
         == 0
     )
     assert run_command(["link", "decide", a, "nobody", "--same", "--by", "R", "--reason", "x", *at]) == 2
-    assert run_command(["link", "--threshold", "7", *at]) == 2
+    assert run_command(["link", "--threshold", "7", *why, *at]) == 2
+    assert run_command(["link", *at]) == 2, "no purpose"
+    written = trail_of(home.path)
+    assert [(one["act"], one["page"]) for one in written] == [
+        ("combination", "link"), ("disclosure", "link review"), ("alteration", "link decision"),
+    ]  # fmt: skip
+    assert written[1]["persons_count"] >= 4
+    assert written[2]["persons"] == sorted([a, b])

@@ -15,14 +15,9 @@ import pytest
 from api.cli import run_command
 from risk.network import Network
 from risk.network_picture import KINDS, WIDTH
+from tests.databases import trail_of
 
-AS_OF = ("--as-of", "2025-06-01")
-
-
-def looks(home: Path) -> list[dict[str, object]]:
-    """What the log of looks holds."""
-    log = home / "looks.jsonl"
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+AS_OF = ("--as-of", "2025-06-01", "--purpose", "investigation")
 
 
 def test_ties_in_words_a_picture_and_a_look(
@@ -35,9 +30,9 @@ def test_ties_in_words_a_picture_and_a_look(
     root = ElementTree.parse(out).getroot()
     assert root.get("role") == "img"
     assert "Casey" not in out.read_text()
-    (look,) = looks(home)
-    assert (look["what"], look["by"]) == ("network", "command line")
-    assert {"P1", "V1"} <= set(look["persons"])  # type: ignore[call-overload]
+    (look,) = trail_of(home)
+    assert (look["act"], look["page"], look["face"]) == ("disclosure", "network", "command line")
+    assert {"P1", "V1"} <= set(look["persons"])
     assert run_command(["network", "P1", *AS_OF, "--json", "--home", str(home)]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["person_id"] == "P1"
@@ -62,7 +57,7 @@ def test_whoever_is_for_named_users_is_in_nobodys_picture(
     told = json.loads(capsys.readouterr().out)
     assert told["not_shown"] == 1
     assert "V1" not in json.dumps(told)
-    assert all("V1" not in look["persons"] for look in looks(home))  # type: ignore[operator]
+    assert all("V1" not in look["persons"] for look in trail_of(home))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +67,9 @@ def test_whoever_is_for_named_users_is_in_nobodys_picture(
         (["network", "V1", *AS_OF], "no person"),
         (["network", "P1", *AS_OF, "--since", "2025-07-01"], "not before --as-of"),
         (["network", "P1", *AS_OF, "--steps", "3"], "--steps"),
-        (["network", "P1", "--as-of", "yesterday"], "yesterday"),
+        (["network", "P1", "--as-of", "yesterday", "--purpose", "review"], "yesterday"),
+        (["network", "P1", "--as-of", "2025-06-01"], "--purpose"),
+        (["network", "P1", "--as-of", "2025-06-01", "--purpose", "curiosity"], "No purpose 'curiosity'"),
         (["network", "P1", *AS_OF, "--out", "/nowhere/at/all.svg"], "cannot be written"),
     ],
 )
@@ -82,7 +79,7 @@ def test_refusals_are_one_message(
     home = small_home_maker()
     assert run_command([*words, "--home", str(home)]) == 2
     assert says in capsys.readouterr().err
-    assert bool(looks(home)) == ("--out" in words), (
+    assert bool(trail_of(home)) == ("--out" in words), (
         "nothing is shown, so nothing is looked at, save a picture refused"
     )
 

@@ -30,6 +30,7 @@ from features.home import Home
 from features.nominals import Links
 from features.own import with_files
 from features.records import Records
+from tests.databases import trail_of
 
 T = datetime(2024, 6, 1, 5, tzinfo=UTC)
 ROWS = {table: 30 if table in ("event", "involvement", "offence") else 9 for table in TABLES}
@@ -171,15 +172,13 @@ def test_the_command_writes_the_same_file_and_notes_the_look(
 ) -> None:
     from api.cli import run_command
 
-    looks = (
-        (small_home / "looks.jsonl").read_text().count("\n") if (small_home / "looks.jsonl").exists() else 0
-    )
+    looks = len(trail_of(small_home))
     for name in ("spark", "fast"):
         words = ["features", "--as-of", "2025-06-01", "--subject", "dyad", "--out", str(tmp_path / name)]
-        assert run_command([*words, "--engine", name, "--home", str(small_home)]) == 0
+        assert run_command([*words, "--engine", name, "--purpose", "review", "--home", str(small_home)]) == 0
     capsys.readouterr()
     assert_same(pl.read_parquet(tmp_path / "spark"), pl.read_parquet(tmp_path / "fast"))
-    assert (small_home / "looks.jsonl").read_text().count("\n") == looks + 2
+    assert [one["page"] for one in trail_of(small_home)[looks:]] == ["histories", "histories"]
 
 
 @needs_spark

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from api.commands.shared import HomeOption, JsonOption, app, home_folder, moment, take
+from api.commands.shared import (
+    HomeOption,
+    JsonOption,
+    Purpose,
+    Reference,
+    app,
+    home_folder,
+    moment,
+    purpose_of,
+    take,
+    write_down,
+)
 from api.console import OPTIONS, note, say, write
 from features.errors import InputError
 
@@ -47,15 +59,17 @@ def features(
         Engine,
         typer.Option("--engine", help="fast, the slow and obvious reference, or spark (docs/national.md)."),
     ] = Engine.fast,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write the histories of offenders, victims or dyads as of T; or say what features there are."""
     take(home, json)
     if context.invoked_subcommand is not None:
-        if as_of or subject or out:
+        if as_of or subject or out or purpose or reference:
             raise InputError(
-                "--as-of, --subject and --out are for histories, not for a sub-command.",
+                "--as-of, --subject, --out and --purpose are for histories, not for a sub-command.",
                 where="command line",
                 cure=f"Write: doorstep features {context.invoked_subcommand} …",
             )
@@ -71,12 +85,13 @@ def features(
             where="command line",
             cure="doorstep features --help lists the options, and the sub-commands list, explain, check, add, remove.",
         )
-    _histories(as_of, subject, out, engine)
+    _histories(as_of, subject, out, engine, {"purpose": purpose_of(purpose), "reference": reference})
 
 
-def _histories(as_of: str, subject: Subject, out: Path, engine: Engine) -> None:
+def _histories(
+    as_of: str, subject: Subject, out: Path, engine: Engine, why: Mapping[str, str | None]
+) -> None:
     from features.histories import histories
-    from risk.looks import record_look
     from risk.score import refuse_future
 
     t, place = moment(as_of), home_folder()
@@ -84,9 +99,8 @@ def _histories(as_of: str, subject: Subject, out: Path, engine: Engine) -> None:
     frame = histories(place.require().records(), subject.value, t, engine=engine.value)
     keys = [c for c in ("person_id", "suspect_id", "victim_id") if c in frame.columns]
     persons = sorted({person for key in keys for person in frame[key].to_list()})
-    record_look(
-        place.path, "histories", by="command line", persons=persons, detail=f"{subject.value} {out.name}"
-    )
+    detail = f"{subject.value} as of {as_of} in {out.name}"
+    write_down(place, "disclosure", "histories", persons=persons, detail=detail, **why)
     write(frame, out)
     answer = {"as_of": t, "subject": subject.value, "rows": frame.height, "columns": frame.width, "out": out}
     say(answer, f"{frame.height:,} rows of {frame.width} columns in {out}.")

@@ -8,7 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
+from api.commands.shared import (
+    AsOf,
+    HomeOption,
+    JsonOption,
+    Purpose,
+    Reference,
+    app,
+    home_folder,
+    moment,
+    purpose_of,
+    take,
+    write_down,
+)
 from api.console import progress, say, write
 
 Family = Annotated[
@@ -113,14 +125,16 @@ def backtest(
 def score(
     as_of: AsOf,
     out: Annotated[Path, typer.Option("--out", help="Parquet file to write.")],
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Score every member of the cohort as of T."""
+    """Score every member of the cohort as of T. The export is written down."""
     take(home, json)
+    purpose = purpose_of(purpose)
     from models.approval import usable
     from models.store import champion
-    from risk.looks import record_look
     from risk.score import FILE_COLUMNS, score_cohort
 
     place, t = home_folder(), moment(as_of)
@@ -128,8 +142,14 @@ def score(
     usable(place.path, load.nature)
     scored = score_cohort(load, champion(place.path), t)
     frame = scored.frame.select(FILE_COLUMNS)
-    record_look(
-        place.path, "scores", by="command line", persons=frame["person_id"].to_list(), detail=out.name
+    write_down(
+        place,
+        "disclosure",
+        "scores",
+        persons=frame["person_id"].to_list(),
+        purpose=purpose,
+        reference=reference,
+        detail=f"as of {as_of} in {out.name}",
     )
     write(frame, out)
     ranked = int(frame["in_scope"].sum())
@@ -206,14 +226,20 @@ def report(
         Path | None,
         typer.Option("--out", help="HTML file; PDF and JSON beside it. [default: HOME/reports/MODEL.html]"),
     ] = None,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Write the report of a run: page, PDF, and the transparency record as JSON."""
+    """Write the report of a run: page, PDF, and the transparency record as JSON. The export is written down."""
     take(home, json)
+    purpose = purpose_of(purpose)
     from models.report import write_report
 
-    made = write_report(home_folder(), out, run)
+    place = home_folder()
+    wanted = run or "the model in use"
+    write_down(place, "disclosure", "report", purpose=purpose, reference=reference, detail=wanted)
+    made = write_report(place, out, run)
     say(made.to_dict(), f"Report in {made.html}, as a PDF in {made.pdf}; transparency record in {made.atrs}.")
 
 

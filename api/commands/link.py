@@ -8,8 +8,20 @@ from typing import Annotated
 
 import typer
 
-from api.commands.shared import HomeOption, JsonOption, app, home_folder, take
+from api.commands.shared import (
+    HomeOption,
+    JsonOption,
+    Purpose,
+    Reference,
+    app,
+    home_folder,
+    purpose_of,
+    take,
+    trail,
+    write_down,
+)
 from api.console import OPTIONS, say
+from features.errors import InputError
 
 link_app = typer.Typer(
     invoke_without_command=True,
@@ -31,16 +43,33 @@ def link(
     again: Annotated[
         bool, typer.Option("--again", help="Compare anew, even where nothing has changed.")
     ] = False,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Compare every nominal of the current load once and write down which are one person, and how sure that is."""
     take(home, json)
     if context.invoked_subcommand is not None:
+        if purpose or reference:
+            raise InputError(
+                "--purpose and --reference stand after the sub-command.",
+                where="command line",
+                cure=f"Write: doorstep link {context.invoked_subcommand} … --purpose PURPOSE",
+            )
         return
+    purpose = purpose_of(purpose)
     from features.linkage.run import link as run
 
-    found = run(home_folder(), threshold=threshold, again=again, progress=_bar)
+    place = home_folder()
+    load = place.require()
+    with trail(place) as written:
+        found = run(place, threshold=threshold, again=again, progress=_bar)
+        detail = (
+            f"load {load.load_id}, run {found.run['run_id']}: "
+            f"{found.counts['clusters']:,} persons with more than one record"
+        )
+        written.write("combination", "link", purpose=purpose, reference=reference, detail=detail)
     say(found.to_dict(), found.render())
 
 
@@ -51,21 +80,31 @@ def review(
     top: Annotated[
         int, typer.Option("--top", min=1, help="At most so many pairs, the likeliest first.")
     ] = 100,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Write a page of the uncertain pairs, each comparison drawn. It names people: the look is written down."""
     take(home, json)
-    from features.errors import InputError
+    purpose = purpose_of(purpose)
     from features.linkage.review import page, queue
-    from risk.looks import record_look
 
     if not by.strip():
         raise InputError("--by is empty.", where="link review", cure="Say who looks: a name, written down.")
     here = home_folder()
     pairs = queue(here, top)
     persons = sorted({person for one in pairs for person in one.persons})
-    record_look(here.path, "link review", by=by.strip(), persons=persons, detail=out.name)
+    detail = f"by {by.strip()} in {out.name}"
+    write_down(
+        here,
+        "disclosure",
+        "link review",
+        persons=persons,
+        purpose=purpose,
+        reference=reference,
+        detail=detail,
+    )
     try:
         out.write_text(page(here, pairs), encoding="utf-8")
     except OSError as problem:
@@ -93,8 +132,11 @@ def decide(
     take(home, json)
     from features.linkage.review import decide as note
 
-    entry = note(home_folder(), a, b, same=same, by=by, reason=reason)
+    place = home_folder()
     words = "one person" if same else "two people"
+    with trail(place) as written, written.database.begin():  # a decision that is refused leaves no row
+        written.write("alteration", "link decision", persons=[a, b], detail=f"{words}, by {by}: {reason}")
+        entry = note(place, a, b, same=same, by=by, reason=reason)
     say(entry, f"{entry['person_id_a']} and {entry['person_id_b']} are {words} from now on, says {by}.")
 
 

@@ -8,7 +8,19 @@ from typing import Annotated
 
 import typer
 
-from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
+from api.commands.shared import (
+    AsOf,
+    HomeOption,
+    JsonOption,
+    Purpose,
+    Reference,
+    app,
+    home_folder,
+    moment,
+    purpose_of,
+    take,
+    write_down,
+)
 from api.console import OPTIONS, as_json, note, say
 
 
@@ -60,23 +72,27 @@ def list_(
     list_id: Annotated[
         str | None, typer.Option("--list", help="A list by its id; the latest without it.")
     ] = None,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print a published list, the latest unless told otherwise. The look is logged."""
+    """Print a published list, the latest unless told otherwise. The look is written down."""
     take(home, json)
+    purpose = purpose_of(purpose)
     from api.printing import list_as_csv, list_as_dict, print_list
-    from risk.looks import record_look
     from risk.published import read_list, shown
 
     place = home_folder()
     view = shown(read_list(place, list_id), place, team=team, top=top)
-    record_look(
-        place.path,
+    write_down(
+        place,
+        "consultation" if format is Format.table and not OPTIONS.json else "disclosure",
         "list",
-        by="command line",
         persons=view.persons(),
         list_id=view.published.list_id,
+        purpose=purpose,
+        reference=reference,
         detail=view.team_name,
     )
     if OPTIONS.json or format is Format.json:

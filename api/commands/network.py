@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from api.commands.shared import AsOf, HomeOption, JsonOption, app, home_folder, moment, take
+from api.commands.shared import (
+    AsOf,
+    HomeOption,
+    JsonOption,
+    Purpose,
+    Reference,
+    app,
+    home_folder,
+    moment,
+    purpose_of,
+    take,
+    write_down,
+)
 from api.console import OPTIONS, as_json, say
 
 
@@ -25,13 +37,15 @@ def network(
         Path | None,
         typer.Option("--out", help="Write the picture (SVG) here; the ties in words are printed."),
     ] = None,
+    purpose: Purpose = None,
+    reference: Reference = None,
     home: HomeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw the people around a person as of T: who, how tied, when, harm. The look is logged."""
+    """Draw the people around a person as of T: who, how tied, when, harm. The look is written down."""
     take(home, json)
+    purpose = purpose_of(purpose)
     from features.errors import InputError
-    from risk.looks import record_look
     from risk.network import network as around
     from risk.person import require_open
     from risk.score import refuse_future
@@ -50,7 +64,15 @@ def network(
     view = View(place.require(), t)
     require_open(view, person)
     net = around(view, person, steps, before)
-    record_look(place.path, "network", by="command line", persons=net.order(), detail=f"as of {as_of}")
+    write_down(
+        place,
+        "disclosure" if out is not None else "consultation",
+        "network",
+        persons=net.order(),
+        purpose=purpose,
+        reference=reference,
+        detail=f"around {person} as of {as_of}" + (f"; picture {out.name}" if out is not None else ""),
+    )
     if out is not None:
         try:
             out.write_text(net.svg(alone=True), encoding="utf-8")

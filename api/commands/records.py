@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from api.commands.shared import Extract, HomeOption, JsonOption, app, home_folder, take
+from api.commands.shared import Extract, HomeOption, JsonOption, app, home_folder, take, trail
 from api.console import lines, say
 
 convert_app = typer.Typer(no_args_is_help=True, help="Turn a foreign system's files into an extract.")
@@ -72,16 +73,33 @@ def ingest(
 ) -> None:
     """Load an extract into the home. The same extract twice changes nothing."""
     take(home, json)
+    from risk.audit_loads import Collecting
+
+    place = home_folder()
     if append:
         from features.append import append_folder
 
-        added = append_folder(extract, home_folder())
+        place.require()
+        with trail(place) as written:
+            collecting = Collecting(place)
+            added = append_folder(extract, place)
+            collecting.tell(written.write, added.changed, _rows(added.to_dict()))
         say(added.to_dict(), added.render())
         raise typer.Exit(added.exit_code)
     from features.ingest import ingest as load
 
-    report = load(extract, home_folder())
+    with trail(place) if place.path.is_dir() else nullcontext():  # no trail, no load
+        collecting = Collecting(place)
+        report = load(extract, place)
+    with trail(place) as written:
+        collecting.tell(written.write, report.changed, _rows(report.to_dict()))
     say(report.to_dict(), report.render())
+
+
+def _rows(report: dict[str, Any]) -> str:
+    """How many rows of how many tables came, for the audit trail."""
+    tables = report["tables"].values()
+    return f"{sum(one['read'] for one in tables):,} rows of {len(tables)} tables"
 
 
 @convert_app.command("broward")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api.console import DEFAULT_HOME, OPTIONS
+from features.errors import InputError
 
 if TYPE_CHECKING:
     from features.home import Home
+    from risk.store import Database
 
 app = typer.Typer(
     name="doorstep",
@@ -32,6 +36,16 @@ HomeOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine output on standard output.")]
 AsOf = Annotated[str, typer.Option("--as-of", help="The moment T: a date (06:00 London that day) or a time.")]
+Purpose = Annotated[
+    str | None,
+    typer.Option(
+        "--purpose",
+        help="What it is for: briefing, attending, investigation, review or audit; written down. [required]",
+    ),
+]
+Reference = Annotated[
+    str | None, typer.Option("--reference", help="The tasking, crime or case it belongs to; written down.")
+]
 Extract = Annotated[Path, typer.Argument(help="Folder with TABLE.parquet or TABLE.csv files.")]
 
 
@@ -54,3 +68,55 @@ def moment(text: str) -> datetime:
     from features.clocks import parse_as_of
 
     return parse_as_of(text)
+
+
+def purpose_of(purpose: str | None) -> str:
+    """The purpose as stated; InputError when there is none or it is not one. Asked before anything is computed."""
+    from api.auth.table import table
+
+    known = table().purposes
+    if purpose not in known:
+        raise InputError(
+            "This shows or exports persons and needs a purpose."
+            if purpose is None
+            else f"No purpose {purpose!r}.",
+            where="--purpose",
+            cure=f"Say what it is for: {', '.join(known)}; and --reference, if it belongs to a case.",
+        )
+    return purpose
+
+
+class Trail:
+    """The audit trail of a home for one command, under the name of whoever runs it."""
+
+    def __init__(self, place: Home, database: Database) -> None:
+        self.place, self.database = place, database
+
+    def write(self, act: str, page: str, **facts: Any) -> int:
+        """Write an act down; ``facts`` as :func:`risk.audit.record` takes them. DoorstepError when that fails."""
+        from risk.audit import record, this_user
+
+        return record(self.database, self.place.path, this_user(), act, page, **facts)
+
+
+@contextmanager
+def trail(place: Home) -> Iterator[Trail]:
+    """The audit trail of a home, opened before the command does anything, its head carried at the end.
+
+    DoorstepError when it cannot be opened: then nothing is done."""
+    from risk.audit import carry_head
+    from risk.store import Database
+
+    database = Database.of(place.path)
+    try:
+        yield Trail(place, database)
+        carry_head(database, place.path)
+    finally:
+        database.close()
+
+
+def write_down(place: Home, act: str, page: str, **facts: Any) -> None:
+    """Write one act of this command down, before anything is shown; ``facts`` as :func:`risk.audit.record` takes
+    them. DoorstepError when it cannot be written."""
+    with trail(place) as one:
+        one.write(act, page, **facts)
