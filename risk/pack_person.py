@@ -153,11 +153,15 @@ def _conditions(codes: Sequence[str] | None) -> str:
 
 
 def _options(person: Mapping[str, Any]) -> Block:
-    told = [f"{one['title']}: {one['test']}" for one in person["options"]["shown"]]
+    bearing = [one for one in person["options"]["shown"] if one["bears"]]
+    told = [
+        f"{one['title']}: {one['test']} On record: {'; '.join(line['text'] for line in one['lines'] if line['bears'])}"
+        for one in bearing
+    ]
     return lines(
         "What may lawfully be considered (a person decides; check the test yourself)",
         told,
-        "No option of the list fits what is recorded.",
+        "Nothing on record bears on the test of an option that may be shown.",
     )
 
 
