@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from api.kept import Kept, KeptLists, KeptModels, Made
+from api.searching import Searcher
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home, Load
@@ -45,6 +46,7 @@ class Desk:
         self._apart: Apart | None = None
         self._lists = KeptLists(home)
         self._models = KeptModels(home.path)
+        self.search = Searcher(self)
         self._views, self._days, self._made = Kept(VIEWS_KEPT), Kept(DAYS_KEPT), Kept(MADE_KEPT)
 
     @property

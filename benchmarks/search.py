@@ -8,8 +8,8 @@ slip of the pen, a tenth turned round, a quarter by an alias or a nickname of th
 the family name begun; half carry the year of birth, a quarter the district, the rest the name alone. A query is right
 when the cluster of the record it was made of is among the first three. Printed by kind and by what it carries, for
 names in full (every given name, as recorded), for the first given name alone with the family name, and for queries
-in which both names are only begun. ``--persons``: as of the moment the force knew that many. Beside it: what no search could
-tell apart (more than three persons of that name, and that year or district).
+in which both names are only begun. ``--persons``: as of the moment the force knew that many. Beside it: what no search
+could tell apart (more than three persons of that name, and that year or district).
 """
 
 from __future__ import annotations

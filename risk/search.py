@@ -45,16 +45,19 @@ class Place:
 
 @dataclass(frozen=True)
 class Hit:
-    """A person found. ``suspect``: ever recorded as one, so that there is a page and a sheet; of anybody else neither
-    district nor address is said. ``agrees``: how they fit what was asked, in words. ``namesakes``: others on the answer
-    with the same name. ``cost``: how far from what was asked (0: as recorded). ``named_in``: events, for those who
-    were never a suspect."""
+    """A person found.
+
+    ``suspect``: ever recorded as one, so that there is a page and a sheet; of anybody else neither district nor address
+    is said (``of_district`` is for permissions alone). ``agrees``: how they fit what was asked, in words.
+    ``namesakes``: others on the answer with the same name. ``cost``: how far from what was asked (0: as recorded).
+    ``named_in``: events, for those who were never a suspect.
+    """
 
     person_id: str
     name: str
     known_as: tuple[str, ...]
     born: date | None
-    district: str | None
+    of_district: str | None
     suspect: bool
     last: date | None
     records: int
@@ -62,6 +65,11 @@ class Hit:
     cost: float
     namesakes: int = 0
     named_in: tuple[Place, ...] = ()
+
+    @property
+    def district(self) -> str | None:
+        """The district to show: a suspect's."""
+        return self.of_district if self.suspect else None
 
 
 @dataclass(frozen=True)
@@ -301,7 +309,7 @@ def _hit(index: Index, number: int, way: int, agrees: tuple[str, ...], cost: int
         name=named(index, mine),
         known_as=known_as(index, head, mine),
         born=born,
-        district=index.districts[district] if suspect and district >= 0 else None,
+        of_district=index.districts[district] if district >= 0 else None,
         suspect=suspect,
         last=None if last == NEVER else EPOCH + timedelta(days=last),
         records=index.members[head].size,

@@ -16,6 +16,7 @@ TOPICS = (
     "lists",
     "exports",
     "persons",
+    "options",
     "decisions",
     "actions",
     "holds",
