@@ -31,7 +31,7 @@ def on_lists(db: Database) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def agreement(
-    db: Database, lists: Iterable[PublishedList], district: str | None = None
+    db: Database, lists: Iterable[PublishedList], districts: list[str] | None = None
 ) -> list[dict[str, Any]]:
     """A line a published list, newest first: how many it listed, how many were decided about and how, and of the
     decisions that speak of the place the share that agrees (``share``, None when there are none)."""
@@ -39,8 +39,8 @@ def agreement(
     lines = []
     for one in reversed(list(lists)):
         rows = one.rows.filter(one.rows["listed"])
-        if district is not None:
-            rows = rows.filter(rows["district"] == district)
+        if districts is not None:
+            rows = rows.filter(rows["district"].is_in(districts))
         people = rows["person_id"].to_list()
         made = [counted[one.list_id, person] for person in people if (one.list_id, person) in counted]
         lines.append({"list_id": one.list_id, "as_of": one.as_of, "listed": len(people), **_tally(made)})

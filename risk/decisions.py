@@ -117,7 +117,7 @@ def say(
     CrossedError when another supervisor has spoken.
     """
     reason = written.checked_text("reason", reason)
-    one = _one(db, decision_id)
+    one = one_decision(db, decision_id)
     if not one["waits"]:
         raise InputError("This decision waits for nobody.", where=f"decision {decision_id}", cure="Leave it.")
     if one["by"] == who.username:
@@ -135,8 +135,8 @@ def say(
         )
     row = {"decision_id": decision_id, "agreed": agreed, **written.signed(who, reason, about)}
     if one["word"] is None and written.add(db, DECISION_WORD, row) is not None:
-        return _one(db, decision_id)
-    said = _one(db, decision_id)
+        return one_decision(db, decision_id)
+    said = one_decision(db, decision_id)
     raise CrossedError(
         f"{said['word']['by']} has spoken already: {said['status']}.",
         [said],
@@ -144,7 +144,8 @@ def say(
     )
 
 
-def _one(db: Database, decision_id: int) -> dict[str, Any]:
+def one_decision(db: Database, decision_id: int) -> dict[str, Any]:
+    """A decision by its number, as :func:`decisions` gives it. Raises NotFoundError."""
     rows = written.select_rows(db, sa.select(DECISION.c.person_id).where(DECISION.c.id == decision_id))
     if not rows:
         raise NotFoundError(

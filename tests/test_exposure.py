@@ -91,7 +91,7 @@ def test_agreement_counts_what_speaks_of_the_place(home: Home) -> None:
     decided(home)
     with closing(Database.of(home.path)) as db:
         (line,) = agreement(db, lists(home))
-        (one_district,) = agreement(db, lists(home), "D2")
+        (one_district,) = agreement(db, lists(home), ["D2"])
     assert (line["listed"], line["decided"], line["waiting"], line["refused"]) == (5, 3, 1, 0)
     assert (line["agree"], line["differ"]) == (1, 2)
     assert line["share"] == pytest.approx(1 / 3)

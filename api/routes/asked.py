@@ -18,9 +18,20 @@ AsOf = Annotated[
         description="T: a date (06:00 London) or a time; that of the latest list without it.", max_length=40
     ),
 ]
+Offset = Annotated[int, Query(description="How many to leave out before the first.", ge=0, le=1_000_000)]
+Limit = Annotated[int, Query(description="How many at most.", ge=1, le=500)]
 
 
 def desk_of(request: Request) -> Desk:
     """The desk of the running service."""
     found: Desk = request.app.state.desk
     return found
+
+
+def next_page(request: Request, offset: int, limit: int, of: int) -> str | None:
+    """The address of the rows after these, or None when there are none."""
+    after = offset + limit
+    if after >= of:
+        return None
+    url = request.url.include_query_params(offset=after, limit=limit)
+    return f"{url.path}?{url.query}"
