@@ -175,12 +175,31 @@ class Held:
         for _ in range(steps):
             events = _events_of(parts, near)
             found = near.union(*(part.step(near, events) for part in parts))
-            theirs = _events_of(parts, _children(parts, found))
+            theirs = _events_of(parts, self._children(parts, found))
             found = self.members(found.union(*(part.step(set(), theirs) for part in parts)))
             if found == near:
                 break
             near = found
         return near, _events_of(parts, near)
+
+    def with_childrens(self, events: set[str], more: tuple[Index, ...] = ()) -> set[str]:
+        """Events, and every event of a child who is in one of them: that ties two people who never met in one."""
+        parts = (*self.parts, *more)
+        company = set().union(*(part.step(set(), events) for part in parts))
+        return events | _events_of(parts, self._children(parts, company))
+
+    def _children(self, parts: tuple[Index, ...], persons: set[str]) -> set[str]:
+        """Those of some persons who are a child in an event, under whichever of their records."""
+        found = {
+            p for p in self.members(persons) for part in parts if part.person_at.get(p, -1) in part.children
+        }
+        return self.members(found)
+
+    def one(self, name: str, persons: set[str]) -> pl.DataFrame:
+        """The rows of one table that name any of these persons."""
+        asked = [[part.person_at[p] for p in persons if p in part.person_at] for part in self.parts]
+        pairs = zip(self.parts, asked, strict=True)
+        return pl.concat([part.tables[name][part.rows[name].all(people)] for part, people in pairs])
 
     def tables(self, near: set[str], events: set[str]) -> dict[str, pl.DataFrame]:
         """The rows of these persons and of these events, table by table."""
@@ -191,21 +210,23 @@ class Held:
             out[name] = some[0] if len(some) == 1 else pl.concat(some) if some else frame.clear()
         return out
 
-    def links(self, named: set[str]) -> Links | None:
-        """Links that give the clusters of T for some persons, without working them out again."""
+    def links(self, named: set[str], known: bool = False) -> Links | None:
+        """Links that give the clusters of T for some persons, without working them out again; ``known``: and that say
+        which of them were compared at all."""
         links = self.records.links
         if links is None or self.who is None:
             return None
         rows = sorted((p, *self.who[1][p]) for p in named if p in self.who[1])
         # who belongs together, for a cut
         pairs = [(p, cluster, -1.0, ALWAYS) for p, cluster, _ in rows if p != cluster]
+        compared = [(p, links.first_known[p]) for p in sorted(named & links.known)] if known else []
         fixed = Links(
             pl.DataFrame(pairs, schema=links.pairs.schema, orient="row"),
             links.threshold,
             links.decisions.clear(),
             links.run_id,
             links.apart.clear(),
-            links.persons.clear(),
+            pl.DataFrame(compared, schema=links.persons.schema, orient="row"),
         )
         fixed._remembered[0] = pl.DataFrame(rows, schema=CLUSTERS, orient="row")
         return fixed
@@ -213,10 +234,6 @@ class Held:
 
 def _events_of(parts: Iterable[Index], persons: set[str]) -> set[str]:
     return set().union(*(part.events_of(persons) for part in parts))
-
-
-def _children(parts: Iterable[Index], persons: set[str]) -> set[str]:
-    return {p for p in persons for part in parts if part.person_at.get(p, -1) in part.children}
 
 
 def named_in(tables: Mapping[str, pl.DataFrame]) -> set[str]:

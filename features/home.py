@@ -47,22 +47,28 @@ class Load:
             self.__dict__["_links"] = links
         return self._records
 
+    @property
+    def live(self) -> Live | None:
+        """The records as :meth:`ready` holds them; None before it."""
+        held: Live | None = self.__dict__.get("_live")
+        return held
+
     def near(self, persons: list[str], t: datetime) -> Records:
         """The records that matter to a few persons at T: a small store once :meth:`ready` was called, else all."""
-        live: Live | None = self.__dict__.get("_live")
+        live = self.live
         return self.records() if live is None else live.around(persons, t, like=self.records())
 
     def ready(self) -> None:
         """Hold the records in memory, indexed, so that questions about single persons take milliseconds, and follow
         what is added to the load (:meth:`refresh`)."""
-        if "_live" not in self.__dict__:
+        if self.live is None:
             from features.live import Live  # only who serves needs it
 
             self.__dict__["_live"] = Live(self.records(), self.path)
 
     def refresh(self) -> bool:
         """Take in rows that were added since by whichever process; True when there were any. Cheap when not."""
-        live: Live | None = self.__dict__.get("_live")
+        live = self.live
         if live is not None:
             links = stamp(self.path.parent.parent, self.load_id)
             if changed := live.refresh():

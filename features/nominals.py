@@ -107,7 +107,8 @@ class Links:
         return {}
 
     @cached_property
-    def _first_known(self) -> dict[str, datetime]:
+    def first_known(self) -> dict[str, datetime]:
+        """When each nominal that was compared was first known."""
         return dict(self.persons.select("person_id", "known_from").iter_rows())
 
 
@@ -266,7 +267,7 @@ def _forest(
 
 def _described(links: Links, tree: dict[str, list[tuple[str, float]]]) -> pl.DataFrame:
     """Each record of a tree with its cluster's id and how surely it belongs to it."""
-    first = links._first_known
+    first = links.first_known
     rows: list[tuple[str, str, float]] = []
     seen: set[str] = set()
     for record in sorted(tree, key=lambda one: (first.get(one, _LATE), one)):

@@ -84,9 +84,10 @@ def _step(records: Records, near: pl.Series) -> pl.Series:
     events = _events_of(records, near)
     company = _people_of(records, events)
     # A child in an event of each ties two parents who never were in one event together.
-    part = records.table("involvement")
-    children = part.filter((pl.col("role") == "child") & pl.col("person_id").is_in(company.implode()))
-    found = [near, company, _people_of(records, _events_of(records, children["person_id"].unique()))]
+    part, there = records.table("involvement"), _with_linked(records, company)
+    children = part.filter((pl.col("role") == "child") & pl.col("person_id").is_in(there.implode()))
+    theirs = _events_of(records, _with_linked(records, children["person_id"].unique()))
+    found = [near, company, _people_of(records, theirs)]
     for name in PAIRS:
         if name in records.tables:
             frame = records.table(name)

@@ -62,6 +62,11 @@ class PublishedList:
         """Who stands apart, with the reason."""
         return self._table(APART)
 
+    def let_go(self) -> None:
+        """Keep the tables in memory no longer; they are read again when asked for."""
+        for table in ("rows", "apart"):
+            self.__dict__.pop(table, None)
+
     def _table(self, name: str) -> pl.DataFrame:
         data = (self.folder / name).read_bytes()
         if hashlib.sha256(data).hexdigest() != self.facts["sha256"][name]:
@@ -103,9 +108,17 @@ def list_ids(home: Home) -> list[str]:
 
 def lists(home: Home) -> list[PublishedList]:
     """Every published list, oldest T first."""
-    folder = home.path / "lists"
-    found = [read_list(home, path.parent.name) for path in folder.glob(f"[!.]*/{ABOUT}")]
-    return sorted(found, key=lambda one: (one.as_of, one.facts["published_at"], one.list_id))
+    return sorted((read_list(home, name) for name in list_names(home)), key=order_of)
+
+
+def list_names(home: Home) -> set[str]:
+    """The ids of all published lists, in no order."""
+    return {path.parent.name for path in (home.path / "lists").glob(f"[!.]*/{ABOUT}")}
+
+
+def order_of(one: PublishedList) -> tuple[datetime, str, str]:
+    """What lists are put in order by: T, then when each was published."""
+    return one.as_of, one.facts["published_at"], one.list_id
 
 
 def read_list(home: Home, list_id: str | None = None) -> PublishedList:
@@ -119,7 +132,7 @@ def read_list(home: Home, list_id: str | None = None) -> PublishedList:
         return known[-1]
     folder = home.path / "lists" / list_id
     if list_id.startswith(".") or "/" in list_id or not (folder / ABOUT).is_file():
-        known_ids = [path.parent.name for path in (home.path / "lists").glob(f"[!.]*/{ABOUT}")]
+        known_ids = list_names(home)
         raise NotFoundError(
             f"There is no list {list_id!r}.",
             where="lists",

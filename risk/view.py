@@ -7,7 +7,8 @@ wanted all the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
@@ -15,9 +16,10 @@ import polars as pl
 from features.apart import open_audit, open_identity
 from features.asof import as_of, cut
 from features.home import Load
+from features.near_apart import Around
 from features.nominals import clusters_at, onto
 from features.records import Records
-from features.schema import SPECS
+from features.schema import SPECS, spec_of
 
 
 class View:
@@ -26,13 +28,18 @@ class View:
     def __init__(self, load: Load, t: datetime) -> None:
         self.load, self.t = load, t
         self._frames: dict[tuple[str, str], pl.DataFrame] = {}
-        self._identity: Mapping[str, pl.DataFrame] | None = None
-        self._audit: Mapping[str, pl.DataFrame] | None = None
+        self._stores: dict[str, Mapping[str, pl.DataFrame]] = {}
 
     @property
     def records(self) -> Records:
-        """The record store of the load (what scores are made from)."""
+        """The record store (what scores are made from), or of a view around some persons the part of it there is."""
         return self.load.records()
+
+    def _store(self, name: str) -> Mapping[str, pl.DataFrame]:
+        """The tables of the identity or the audit store, every version of every row."""
+        if name not in self._stores:
+            self._stores[name] = open_identity(self.load) if name == "identity" else open_audit(self.load)
+        return self._stores[name]
 
     @property
     def clusters(self) -> pl.DataFrame:
@@ -66,33 +73,31 @@ class View:
     def identity(self, name: str) -> pl.DataFrame:
         """A table of the identity store as of T (names, places, agreements with victims)."""
         if ("identity", name) not in self._frames:
-            if self._identity is None:
-                self._identity = open_identity(self.load)
-            rows = held(self._identity[name], name, self.t)
+            rows = held(self._store("identity")[name], name, self.t)
             self._frames["identity", name] = self._one_person(rows, name)
         return self._frames["identity", name]
 
     def audit(self, name: str) -> pl.DataFrame:
         """A table of the audit store as of T; nothing of it may reach a feature, a label or a score."""
         if ("audit", name) not in self._frames:
-            if self._audit is None:
-                self._audit = open_audit(self.load)
-            self._frames["audit", name] = onto(held(self._audit[name], name, self.t), self.clusters)
+            rows = held(self._store("audit")[name], name, self.t)
+            self._frames["audit", name] = onto(rows, self.clusters)
         return self._frames["audit", name]
 
     def everyone(self) -> list[str]:
         """Every person the load holds at any time; a person restricted by law is in none of its stores."""
-        if self._identity is None:
-            self._identity = open_identity(self.load)
-        return self._identity["person"]["person_id"].unique().to_list()
+        return self._store("identity")["person"]["person_id"].unique().to_list()
+
+    def ever(self, persons: Iterable[str]) -> set[str]:
+        """Those of some persons whom the load holds at any time (:meth:`everyone`)."""
+        known = self._store("identity")["person"]["person_id"]
+        return set(known.filter(known.is_in(list(persons))).to_list())
 
     def whole(self, name: str) -> pl.DataFrame:
         """A table of the record store with the rows police found by themselves, marked ``found_by_police``."""
         if ("whole", name) not in self._frames:
-            if self._audit is None:
-                self._audit = open_audit(self.load)
             rows = self.table(name).with_columns(found_by_police=pl.lit(False))
-            found = self._audit.get(f"proactive_{name}")
+            found = self._store("audit").get(f"proactive_{name}")
             if found is not None and found.height:
                 shown = onto(held(found, name, self.t), self.clusters)
                 shown = shown.with_columns(found_by_police=pl.lit(True))
@@ -101,6 +106,57 @@ class View:
                 )
             self._frames["whole", name] = rows
         return self._frames["whole", name]
+
+
+@dataclass(frozen=True)
+class _Close(Load):
+    """A load of which the rows around some persons are at hand as of T; of anybody else it asks the load itself."""
+
+    whole: Load
+    around: Around
+    t: datetime
+
+    def records(self) -> Records:
+        return self.whole.records()
+
+    def near(self, persons: list[str], t: datetime) -> Records:
+        at_hand = t == self.t and self.around.persons.issuperset(persons)
+        return self.around.records if at_hand else self.whole.near(persons, t)
+
+
+class CloseView(View):
+    """The rows around some persons: of them it says what a view of the whole load says, and little of anybody else.
+
+    Of the persons themselves, of everyone within two ties of them and of the events these are in every row is there;
+    of everyone else whom such a row names, who they are.
+    """
+
+    def __init__(self, load: Load, around: Around, t: datetime) -> None:
+        super().__init__(_Close(load.load_id, load.nature, load.path, load.manifest, load, around, t), t)
+        self._around = around
+
+    @property
+    def records(self) -> Records:
+        """The rows of the record store around the persons."""
+        return self._around.records
+
+    @property
+    def rows(self) -> Around:
+        """Every version of the rows around the persons, of all three stores."""
+        return self._around
+
+    def table(self, name: str) -> pl.DataFrame:
+        """A table of the record store as of T, without what is kept ready beside its columns (prices of harm)."""
+        if ("records", name) not in self._frames:
+            rows, contract = super().table(name), {*spec_of(name).dtypes, "at"}
+            self._frames["records", name] = rows.select(c for c in rows.columns if c in contract)
+        return self._frames["records", name]
+
+    def _store(self, name: str) -> Mapping[str, pl.DataFrame]:
+        if name not in self._stores:
+            tables = self._around.tables
+            self._stores[name] = {table: frame for (store, table), frame in tables.items() if store == name}
+        return self._stores[name]
 
 
 def held(frame: pl.DataFrame, name: str, t: datetime) -> pl.DataFrame:
