@@ -8,7 +8,7 @@ system.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -43,12 +43,13 @@ def sheet(
     person_id: str,
     score: dict[str, Any],
     call: Call | None = None,
-    logged: Sequence[Reached] = (),
+    logged: Callable[[Sequence[str]], Sequence[Reached]] = lambda victims: (),
 ) -> dict[str, Any]:
     """The sheet of a person as of the view's T.
 
     ``score`` is the score in words (see ``risk.person``). ``call``: what the officer is sent to, whose victims come
-    first and whose address the person's is compared with. ``logged``: contacts with victims written down in Doorstep.
+    first and whose address the person's is compared with. ``logged``: gives the contacts with some victims that were
+    written down in Doorstep.
     """
     person_id = view.who(person_id)
     happened = history(view, person_id)
@@ -57,7 +58,7 @@ def sheet(
     known_of = others[: settings("sheet")["shown"]["known_people"]]
     known_as = names(view, [person_id, *others, *_everyone(happened)])
     references = {one.event_id: one.reference for one in happened}
-    owing = owed(view, person_id, happened, others, references, logged)
+    owing = owed(view, person_id, happened, others, references, logged(others))
     kept = known(view, person_id, known_of, happened)
     return {
         "person_id": person_id,

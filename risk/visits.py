@@ -149,23 +149,26 @@ def _written(db: Database, table: sa.Table, row: Mapping[str, Any]) -> dict[str,
 
 
 def entries(
-    db: Database, person_id: str, *, records: Iterable[str] = (), before: int | None = None, limit: int = 20
-) -> dict[str, list[dict[str, Any]]]:
-    """Answers before video (``video``) and contacts (``visits``) about a person, newest first.
+    db: Database,
+    kind: str,
+    person_id: str,
+    *,
+    records: Iterable[str] = (),
+    before: int | None = None,
+    limit: int = 20,
+) -> list[dict[str, Any]]:
+    """What was recorded about a person, newest first. ``kind``: video (answers before a response) or visits.
 
     ``records``: the other references of the same person, whose entries belong to them too. ``before``: only entries
     with a smaller id, for the next page.
     """
-    who = sorted({person_id, *records})
-    found = {}
+    table = {"video": VIDEO, "visits": VISIT}[kind]
+    asked = sa.select(table).where(table.c.person_id.in_(sorted({person_id, *records})))
+    if before is not None:
+        asked = asked.where(table.c.id < before)
     with db.read() as connection:
-        for name, table in (("video", VIDEO), ("visits", VISIT)):
-            asked = sa.select(table).where(table.c.person_id.in_(who))
-            if before is not None:
-                asked = asked.where(table.c.id < before)
-            rows = connection.execute(asked.order_by(table.c.id.desc()).limit(limit)).mappings()
-            found[name] = [dict(row) for row in rows]
-    return found
+        rows = connection.execute(asked.order_by(table.c.id.desc()).limit(limit)).mappings()
+        return [dict(row) for row in rows]
 
 
 def contacts(db: Database, victims: Iterable[str], until: datetime | None = None) -> list[Reached]:

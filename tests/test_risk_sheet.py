@@ -176,7 +176,7 @@ def test_a_contact_logged_in_doorstep_changes_what_is_owed(busy: View) -> None:
     doc = champion(busy.load.path.parent.parent)
     said = score_in_words(busy, doc, "P1", None)
     before = sheet(busy, "P1", said)
-    after = sheet(busy, "P1", said, logged=[Reached("V1", None, T)])
+    after = sheet(busy, "P1", said, logged=lambda victims: [Reached("V1", None, T)])
     assert len(after["promises"]) < len(before["promises"])
     assert after["last_contact"]["Jo Josselyn (V1)"] == T
 

@@ -44,7 +44,7 @@ def test_three_answers_are_needed_and_none_is_inferred(store: Database) -> None:
     with pytest.raises(FormError) as refused:
         answer_video(store, DALO, About("P1", "a"), {"agrees": "Y", "can_talk": "perhaps"})
     assert set(refused.value.fields) == {"can_talk", "suspect_absent"}
-    assert entries(store, "P1") == {"video": [], "visits": []}, "nothing half written"
+    assert entries(store, "video", "P1") == [], "nothing half written"
 
 
 def test_an_officer_can_be_asked_for_without_a_question(store: Database) -> None:
@@ -57,20 +57,20 @@ def test_what_is_recorded_is_read_back_newest_first_a_page_at_a_time(database: D
     answer_video(database, DALO, About("P1", "a", "V1"), ALL_YES, NOW)
     answer_video(database, DALO, About("P1", "b", "V1"), ALL_YES | {"can_talk": "U"}, NOW)
     log_visit(database, DALO, About("P1b", "c", "V1"), CONTACT, NOW)
-    found = entries(database, "P1", records=["P1b"], limit=1)
-    assert [row["send"] for row in found["video"]] == [True]
-    assert found["visits"][0]["information"] == "He has moved out."
-    assert found["visits"][0]["at"] == NOW
-    earlier = entries(database, "P1", before=found["video"][0]["id"])
-    assert [row["send"] for row in earlier["video"]] == [False]
-    assert entries(database, "P2")["video"] == []
+    found = entries(database, "video", "P1", limit=1)
+    assert [row["send"] for row in found] == [True]
+    earlier = entries(database, "video", "P1", before=found[0]["id"])
+    assert [row["send"] for row in earlier] == [False]
+    assert entries(database, "visits", "P1") == []
+    visit = entries(database, "visits", "P1", records=["P1b"])[0]
+    assert (visit["information"], visit["at"]) == ("He has moved out.", NOW)
 
 
 def test_sending_a_form_twice_writes_it_once(database: Database) -> None:
     first = log_visit(database, DALO, About("P1", "same", "V1"), CONTACT, NOW)
     again = log_visit(database, DALO, About("P1", "same", "V1"), CONTACT, NOW + timedelta(minutes=1))
     assert again == first
-    assert len(entries(database, "P1")["visits"]) == 1
+    assert len(entries(database, "visits", "P1")) == 1
 
 
 def test_every_fault_of_a_form_is_named_at_once(store: Database) -> None:

@@ -1,0 +1,137 @@
+"""What the pages of an officer who attends have in common: the person opened, the call, the view around them, T."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import polars as pl
+from fastapi import Request
+
+from api.access import Viewer, outside
+from api.desk import Desk
+from api.routes.asked import desk_of
+from features.errors import NotFoundError
+from risk.history import history
+from risk.holds import held
+from risk.person import require_open, score_in_words
+from risk.promises import Reached
+from risk.published import PublishedList, names
+from risk.settings import settings
+from risk.sheet import sheet
+from risk.sheet_call import Call, the_call
+from risk.sheet_people import linked
+from risk.state import states
+from risk.teams import districts
+from risk.view import View
+from risk.visits import contacts, entries, why_send
+
+
+@dataclass
+class Opened:
+    """A person opened before attending: at T, for a call if one is named, with the view around them.
+
+    ``live``: T is the desk's now, not a day that was asked for.
+    """
+
+    desk: Desk
+    viewer: Viewer
+    person_id: str
+    t: datetime
+    live: bool
+    published: PublishedList | None
+    call: Call | None
+    view: View
+    outside: bool = field(default=False)
+
+    def look(self, act: str, page: str, others: Sequence[str] = (), detail: str = "") -> None:
+        """Write down what is shown or recorded, of the person and of whoever else the page names."""
+        list_id = self.published.list_id if self.published else None
+        persons = sorted({self.person_id, *others})
+        reference = f"call {self.call.reference}" if self.call else ""
+        said = "; ".join(part for part in (detail, reference) if part)
+        self.desk.look(self.viewer, act, page, persons, list_id, self.outside, said)
+
+    @cached_property
+    def records(self) -> list[str]:
+        """Every reference of the person."""
+        mine = self.view.clusters.filter(pl.col("cluster_id") == self.person_id)["person_id"].to_list()
+        return sorted({self.person_id, *mine})
+
+    def written(self, kind: str) -> list[dict[str, Any]]:
+        """What officers recorded of this person, newest first, as much as a sheet shows. ``kind``: video, visits."""
+        shown = settings("visits")["after"]["shown"]
+        found = entries(self.desk.db, kind, self.person_id, records=self.records, limit=shown)
+        return [video_words(row) for row in found] if kind == "video" else found
+
+    def sheet(self) -> dict[str, Any]:
+        """The sheet, with the hold there may be and what officers recorded."""
+        doc = self.desk.model(self.published)
+        score = score_in_words(self.view, doc, self.person_id, self.published)
+        until = None if self.live else self.t
+
+        def logged(victims: Sequence[str]) -> list[Reached]:
+            return contacts(self.desk.db, victims, until)
+
+        found = sheet(self.view, self.person_id, score, self.call, logged)
+        hold = held(self.desk.db, [self.person_id], self.view.clusters).get(self.person_id)
+        return found | {
+            "hold": hold.line if hold else None,
+            "video": self.written("video"),
+            "visits": self.written("visits"),
+        }
+
+    def victims(self) -> list[tuple[str, str]]:
+        """(reference, name and reference) of whoever may be spoken to, the call's victim first."""
+        happened = history(self.view, self.person_id)
+        state = states(self.view, [self.person_id])[self.person_id]
+        others = linked(self.view, self.person_id, happened, state, self.call.victims if self.call else ())
+        known = names(self.view, others)
+        return [(one, f"{known[one]} ({one})" if one in known else one) for one in others]
+
+    @cached_property
+    def name(self) -> str:
+        """The person's name, else their reference."""
+        return names(self.view, [self.person_id]).get(self.person_id, self.person_id)
+
+
+def open_person(
+    request: Request, viewer: Viewer, person_id: str, call_id: str | None, as_of: str | None = None
+) -> Opened:
+    """The person with the records around them, if the viewer may open them.
+
+    T is now, however old the latest list: what came in a minute ago is there. NotFoundError, in the same words for
+    whoever has no page; RefusedError where the purpose is bound to the viewer's own districts.
+    """
+    desk = desk_of(request)
+    t, published = desk.moment(as_of) if as_of else (desk.now(), desk.latest())
+    call = the_call(desk.load(), call_id, t) if call_id else None
+    view = desk.around([person_id, *(call.victims if call else ())], t)
+    require_open(view, person_id)
+    who = view.who(person_id)
+    where = districts(view, pl.DataFrame({"person_id": [who]}))["district"][0]
+    return Opened(desk, viewer, who, t, as_of is None, published, call, view, outside(viewer, where))
+
+
+def may_open(desk: Desk, person_id: str, t: datetime) -> bool:
+    """Whether a person has a page at all."""
+    try:
+        require_open(desk.around([person_id], t), person_id)
+    except NotFoundError:
+        return False
+    return True
+
+
+def video_words(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of answers with what follows from it, in words."""
+    said = settings("visits")["send"]
+    asked = row["agrees"] is not None
+    why = why_send(row) if asked else []
+    return row | {
+        "words": said["words"] if row["send"] else said["go_on"],
+        "why": why,
+        "asked": asked,
+    }
