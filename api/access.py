@@ -6,12 +6,13 @@ A route says what it needs: ``viewer: Annotated[Viewer, allow("person.read", pur
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 from fastapi import Depends, Request
+from fastapi.routing import iter_route_contexts
 
 from api.auth import kept, openings, secrets, sessions, tokens
 from api.auth.accounts import Account
@@ -22,7 +23,7 @@ from api.forms import CSRF, form_of
 from api.problems import ElsewhereError, RefusedError
 from risk.audit import Who, record
 
-__all__ = ["Task", "Viewer", "allow", "needs", "outside"]
+__all__ = ["Task", "Viewer", "allow", "needs", "outside", "unguarded"]
 
 SAFE = {"GET", "HEAD", "OPTIONS"}
 PASSWORD_PAGES = ("/account/password", "/sign-out")
@@ -94,6 +95,17 @@ def allow(capability: str, *, purpose: bool = False) -> Any:
 def needs(call: Callable[..., Any] | None) -> Need | None:
     """What a dependency guards, or None when it guards nothing."""
     return _NEEDS.get(call) if call is not None else None
+
+
+def unguarded(routes: Sequence[Any]) -> list[str]:
+    """The routes that no guard stands before and the table does not list as open, as "METHODS path"."""
+    known = table().open_routes
+    found = []
+    for one in iter_route_contexts(routes):
+        calls = [each.call for each in one.dependant.dependencies] if hasattr(one, "dependant") else []
+        if not any(needs(call) for call in calls) and one.path not in known:
+            found.append(f"{','.join(sorted(one.methods or ()))} {one.path}".strip())
+    return found
 
 
 def outside(viewer: Viewer, district: str | None) -> bool:

@@ -18,6 +18,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 
 from api import problems
+from api.access import unguarded
 from api.auth.rates import Rates
 from api.auth.secrets import Key
 from api.desk import Desk
@@ -72,6 +73,8 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
     for router in routers():
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    if loose := unguarded(app.routes):
+        raise RuntimeError(f"no guard stands before {'; '.join(loose)}: api.access.allow, or access.toml [open]")
     return app
 
 
