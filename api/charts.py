@@ -6,64 +6,113 @@ stylesheet, so a strict content policy allows them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from html import escape
-from math import log1p
+from math import ceil, floor, log1p
 from typing import Any
 
 from markupsafe import Markup
 
-from risk.reasons import Reason
 from risk.words import LONDON, amount, day
 
 BAR, STEP, SPAN = 16, 46, 380
+RANK_LEFT, RANK_HIGH = 44, 150
+LANES = ("prison, remand, licence", "custody", "bail", "orders")
+LEFT, RIGHT, TOP, EVENTS_HIGH, LANE = 92, 690, 14, 120, 22
 YEAR = timedelta(days=365)
 
 
-def bars(reasons: Sequence[Reason]) -> Markup:
+def hundred(score: Mapping[str, Any]) -> Markup:
+    """A hundred people with histories like this: so many recorded for serious harm, and how far the figure may move.
+
+    ``score``: p_serious, p_low and p_high of a person's score (the last two None where a model keeps no refits).
+    """
+    p = score["p_serious"]
+    if p is None:
+        return Markup("")
+    hit = round(100 * p)
+    low = hit if score["p_low"] is None else floor(round(100 * score["p_low"], 9))
+    high = hit if score["p_high"] is None else ceil(round(100 * score["p_high"], 9))
+    dots = []
+    for number in range(100):
+        kind = "sure" if number < low else "maybe" if number < high else "other"
+        x, y = 9 + number % 20 * 19, 9 + number // 20 * 19
+        dots.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="7"/>')
+    said = f"{score['in_100']} people with histories like this"
+    if score["between"]:
+        said += f", {score['between']}"
+    return Markup(
+        '<svg class="hundred" viewBox="0 0 380 95" role="img" aria-labelledby="hundred-title" '
+        f'xmlns="http://www.w3.org/2000/svg"><title id="hundred-title">{escape(said)}</title>'
+        + "".join(dots)
+        + "</svg>"
+    )
+
+
+def ranks(places: Sequence[Mapping[str, Any]]) -> Markup:
+    """The rank on each list, oldest left, rank 1 on top (logarithm: a place counts more near the top)."""
+    told = [one for one in reversed(places) if one["rank"] is not None]
+    if len(told) < 2:
+        return Markup("")
+    start, end = told[0]["as_of"], told[-1]["as_of"]
+    most = log1p(max(one["of"] for one in told))
+    points = []
+    for one in told:
+        x = RANK_LEFT + (one["as_of"] - start) / (end - start) * (SPAN - RANK_LEFT - 8)
+        y = 10 + log1p(one["rank"] - 1) / most * (RANK_HIGH - 30)
+        points.append((x, y, one))
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in points)
+    dots = [
+        f'<circle class="{"listed" if one["listed"] else "unlisted"}" cx="{x:.1f}" cy="{y:.1f}" r="5">'
+        f"<title>{day(one['as_of'])}: {escape(one['words'])}</title></circle>"
+        for x, y, one in points
+    ]
+    return Markup(
+        f'<svg class="ranks" viewBox="0 0 {SPAN} {RANK_HIGH}" role="img" aria-labelledby="ranks-title" '
+        'xmlns="http://www.w3.org/2000/svg">'
+        f'<title id="ranks-title">Rank on {len(told)} lists: {told[0]["rank"]:,} on {day(start)}, '
+        f"{told[-1]['rank']:,} on {day(end)}</title>"
+        f'<text class="label" x="0" y="15">first</text><text class="label" x="0" y="{RANK_HIGH - 22}">last</text>'
+        f'<polyline class="path" points="{line}"/>{"".join(dots)}'
+        f'<text class="year" x="{RANK_LEFT}" y="{RANK_HIGH - 2}">{day(start)}</text>'
+        f'<text class="year" x="{SPAN}" y="{RANK_HIGH - 2}" text-anchor="end">{day(end)}</text></svg>'
+    )
+
+
+def bars(reasons: Sequence[Mapping[str, Any]]) -> Markup:
     """What raises (to the right) and lowers (to the left) a score, one bar a family, in log-odds.
 
     The family's name stands above its bar, so that the letters stay legible on a phone.
     """
-    drawn = [reason for reason in reasons if abs(reason.contribution) >= 0.005]
+    drawn = [(one["title"], one["contribution"]) for one in reasons if abs(one["contribution"]) >= 0.005]
     if not drawn:
         return Markup("")
-    up = max((reason.contribution for reason in drawn), default=0.0)
-    down = min((reason.contribution for reason in drawn), default=0.0)
-    low, high = min(down, 0.0), max(up, 0.0)
+    low, high = min(0.0, *(share for _, share in drawn)), max(0.0, *(share for _, share in drawn))
     scale = (SPAN - 4) / (high - low)
     zero = 2 - low * scale
     height = len(drawn) * STEP
-    parts = []
-    for place, reason in enumerate(drawn):
+    parts = [f'<line class="axis" x1="{zero:.1f}" y1="18" x2="{zero:.1f}" y2="{height}"/>']
+    for place, (title, share) in enumerate(drawn):
         y = place * STEP
-        width = max(abs(reason.contribution) * scale, 2)
-        x = zero if reason.contribution > 0 else zero - width
-        sign = "+" if reason.contribution > 0 else "\u2212"
+        width = max(abs(share) * scale, 2)
+        x = zero if share > 0 else zero - width
+        sign = "+" if share > 0 else "\u2212"
         parts.append(
-            f'<text class="label" x="0" y="{y + 16}">{escape(reason.title)}</text>'
-            f'<text class="value" x="{SPAN}" y="{y + 16}" text-anchor="end">{sign}{abs(reason.contribution):.2f}</text>'
-            f'<rect class="{"up" if reason.contribution > 0 else "down"}" x="{x:.1f}" y="{y + 22}" '
+            f'<text class="label" x="0" y="{y + 16}">{escape(title)}</text>'
+            f'<text class="value" x="{SPAN}" y="{y + 16}" text-anchor="end">{sign}{abs(share):.2f}</text>'
+            f'<rect class="{"up" if share > 0 else "down"}" x="{x:.1f}" y="{y + 22}" '
             f'width="{width:.1f}" height="{BAR}"/>'
         )
+    words = "; ".join(
+        f"{title} {'raises' if share > 0 else 'lowers'} it by {abs(share):.2f}" for title, share in drawn
+    )
     return Markup(
         f'<svg class="bars" viewBox="0 0 {SPAN} {height}" role="img" '
         'aria-labelledby="bars-title bars-desc" xmlns="http://www.w3.org/2000/svg">'
         '<title id="bars-title">What raises and what lowers the score</title>'
-        f'<desc id="bars-desc">{escape(_bars_in_words(drawn))}</desc>' + "".join(parts) + "</svg>"
+        f'<desc id="bars-desc">{escape(words)}</desc>' + "".join(parts) + "</svg>"
     )
-
-
-def _bars_in_words(reasons: Sequence[Reason]) -> str:
-    return "; ".join(
-        f"{reason.title} {'raises' if reason.contribution > 0 else 'lowers'} it by {abs(reason.contribution):.2f}"
-        for reason in reasons
-    )
-
-
-LANES = ("prison, remand, licence", "custody", "bail", "orders")
-LEFT, RIGHT, TOP, EVENTS_HIGH, LANE = 92, 690, 14, 120, 22
 
 
 def timeline(happened: Sequence[dict[str, Any]], spans: Sequence[dict[str, Any]], now: datetime) -> Markup:

@@ -6,11 +6,13 @@ beside them each time, because a list may have been published or a hold placed a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from features.home import Home
+import polars as pl
+
+from features.home import Load
 from features.nominals import clusters_at
 from risk.decisions import history as decided
 from risk.decisions import standing
@@ -19,35 +21,36 @@ from risk.person import placed
 from risk.published import PublishedList
 from risk.rank_history import rank_history
 from risk.store import Database
-from risk.view import View
 from risk.words import day
 
 
 def beside(
-    home: Home,
+    lists: Sequence[PublishedList],
     db: Database,
-    view: View,
+    load: Load,
+    clusters: pl.DataFrame,
     person: Mapping[str, Any],
     published: PublishedList | None,
     until: datetime | None = None,
 ) -> dict[str, Any]:
     """A person (``risk.person.person``) with lists, options and decisions beside.
 
-    ``published``: the list whose place the page tells; ``until``: only lists as of then or before. Adds ``ranks``,
+    ``lists``: every list, oldest first; ``published``: the one whose place the page tells; ``until``: only lists as of
+    then or before. ``clusters``: which records are this person (``View.clusters``). Adds ``ranks``,
     ``options`` (shown, with their lines; hidden, how many wait), ``standing``, ``decided`` and ``moved`` (what to say
     of a reference that has been joined or taken apart since the list); the score gains its place.
     """
-    person_id, clusters = str(person["person_id"]), view.clusters
+    person_id = str(person["person_id"])
     references = [person_id, *(one["person_id"] for one in person["identity"]["records"])]
     now = standing(db, [person_id], clusters)[person_id]
     return {
         **person,
         "score": placed(person["score"], published, references),
-        "ranks": [one.as_dict() for one in rank_history(home, references, until)],
+        "ranks": [one.as_dict() for one in rank_history(lists, references, until)],
         "options": options_of(db, person["bearing"]),
         "standing": now.as_dict(),
         "decided": decided(db, person_id, clusters),
-        "moved": moved(view, published, references),
+        "moved": moved(load, published, references),
     }
 
 
@@ -68,16 +71,16 @@ def options_of(db: Database, bearing: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def moved(view: View, published: PublishedList | None, references: list[str]) -> str:
+def moved(load: Load, published: PublishedList | None, references: list[str]) -> str:
     """What to say when the person of a list is not made of the same records any more; empty when they are."""
     if published is None:
         return ""
     mine = set(references)
-    then = clusters_at(view.load.records().links, published.as_of)
-    groups = (
-        [set(rows["person_id"].to_list()) for _, rows in then.group_by("cluster_id")] if then.height else []
-    )
-    was = next((group for group in groups if mine & group), {references[0]})
+    then = clusters_at(load.records().links, published.as_of)
+    theirs = then.filter(pl.col("person_id").is_in(references))["cluster_id"].unique()
+    was = set(then.filter(pl.col("cluster_id").is_in(theirs.implode()))["person_id"].to_list()) or {
+        references[0]
+    }
     since = f"since the list of {day(published.as_of)}"
     said = []
     if joined := sorted(mine - was):

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from features.home import Home
-from risk.published import PublishedList, lists, read_list
+from risk.published import PublishedList, read_list
 from risk.settings import settings
 from risk.words import in_100
 
@@ -54,15 +54,17 @@ class Place:
         return asdict(self) | {"words": self.words}
 
 
-def rank_history(home: Home, references: Sequence[str], until: datetime | None = None) -> list[Place]:
-    """The places of a person on the lists published so far, newest first; at most as many as ``person.toml`` says.
+def rank_history(
+    known: Sequence[PublishedList], references: Sequence[str], until: datetime | None = None
+) -> list[Place]:
+    """The places of a person on lists, newest first; at most as many as ``person.toml`` says.
 
-    ``references``: every record of the person, the one they go by first. ``until``: only lists as of then or before.
-    A list that is damaged raises InputError, as wherever a list is read.
+    ``known``: the published lists, oldest T first; ``references``: every record of the person, the one they go by
+    first; ``until``: only lists as of then or before. A list that is damaged raises InputError, as wherever it is read.
     """
-    known = [one for one in lists(home) if until is None or one.as_of <= until]
+    told = [one for one in known if until is None or one.as_of <= until]
     most = int(settings("person")["rank_history"]["lists"])
-    return [_place(one, references) for one in reversed(known[-most:])]
+    return [_place(one, references) for one in reversed(told[-most:])]
 
 
 def _place(one: PublishedList, references: Sequence[str]) -> Place:

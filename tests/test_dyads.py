@@ -14,6 +14,7 @@ from features.clocks import parse_as_of
 from features.home import Home
 from risk.dyads import Dyad, dyads
 from risk.history import Happened, history, story
+from risk.published import lists
 from risk.rank_history import rank_history
 from risk.statuses import cancelled
 from risk.view import View
@@ -200,19 +201,19 @@ def test_what_was_cancelled_is_told_as_cancelled_and_counts_for_nothing(
 
 
 def test_rank_history_tells_every_list_newest_first(small_home: Path) -> None:
-    found = rank_history(Home(small_home), ["P1"])
+    found = rank_history(lists(Home(small_home)), ["P1"])
     assert [one.as_of for one in found] == [T, parse_as_of("2025-05-25")]
     assert all(one.rank == 1 and one.listed and one.in_100 for one in found)
     assert found[0].words == f"1 of {found[0].of}"
 
 
 def test_rank_history_says_who_stood_apart_and_who_was_not_there(small_home: Path) -> None:
-    assert rank_history(Home(small_home), ["P2"])[0].words == "apart: in prison or on remand"
-    nobody = rank_history(Home(small_home), ["V1"])
+    assert rank_history(lists(Home(small_home)), ["P2"])[0].words == "apart: in prison or on remand"
+    nobody = rank_history(lists(Home(small_home)), ["V1"])
     assert [one.words for one in nobody] == ["not ranked", "not ranked"]
     assert nobody[0].person_id is None
 
 
 def test_rank_history_follows_a_person_under_an_earlier_reference_and_stops_at_t(small_home: Path) -> None:
-    found = rank_history(Home(small_home), ["NEW", "P1"], until=parse_as_of("2025-05-25"))
+    found = rank_history(lists(Home(small_home)), ["NEW", "P1"], until=parse_as_of("2025-05-25"))
     assert [(one.person_id, one.rank) for one in found] == [("P1", 1)]

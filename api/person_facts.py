@@ -1,0 +1,175 @@
+"""What records and model say of a person, worked out once for as long as it stays true.
+
+A score and its reasons take a few hundred milliseconds and change only when something about the person or those around
+does. So they are told as of 06:00 of the day, or as of the newest row about them if that is later, and kept until a row
+comes, a date passes (bail ends, an order runs out) or the next morning. What lists, options and officers say stands
+beside them and is asked for each time (``risk.person_page``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import polars as pl
+
+from api.charts import bars, hundred, timeline
+from api.desk import Desk
+from features.schema import SPECS
+from risk.person import ever_suspects, person, require_open
+from risk.published import PublishedList
+from risk.view import CloseView
+from risk.words import LONDON
+
+MORNING = time(6)
+FOREVER = datetime.max.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A person as of ``t``, true until ``until``. ``told``: what ``risk.person.person`` says, as plain data;
+    ``pictures``: SVG by name; ``clusters``: who is who, for what was written under another reference."""
+
+    t: datetime
+    until: datetime
+    person_id: str
+    told: Mapping[str, Any]
+    pictures: Mapping[str, str]
+    clusters: pl.DataFrame
+
+
+def facts_of(
+    desk: Desk,
+    person_id: str,
+    published: PublishedList | None,
+    *,
+    as_of: datetime | None = None,
+    opened: frozenset[str] = frozenset(),
+) -> Facts:
+    """A person for who may see them; NotFoundError for one that cannot be opened.
+
+    ``published``: the list whose model scores; ``as_of``: a T of the past, kept for ever. ``opened``: people of
+    restricted records that whoever asks may see.
+    """
+    now = as_of or desk.now()
+    doc = desk.model(published)
+    key = ("person", desk.state(), person_id, opened, doc["version"], as_of)
+    found = desk.kept((*key, None), lambda: _facts(desk, person_id, doc, now, as_of, opened))
+    while found.until <= now:
+        found = desk.kept((*key, found.until), lambda: _facts(desk, person_id, doc, now, as_of, opened))
+    return found
+
+
+def _facts(
+    desk: Desk,
+    person_id: str,
+    doc: Mapping[str, Any],
+    now: datetime,
+    as_of: datetime | None,
+    opened: frozenset[str],
+) -> Facts:
+    near = desk.around([person_id], now)
+    assert isinstance(near, CloseView)
+    require_open(near, person_id, opened)
+    if as_of is not None:
+        t, until = as_of, FOREVER
+    else:
+        last, following = _clocks(near, now)
+        today = _morning(now)
+        t, until = max(last, today), min(following, today + timedelta(days=1))
+    made_of = ("person as of", near.who(person_id), t, opened, doc["version"], _digest(near))
+    told, pictures, clusters = desk.kept(made_of, lambda: _told(desk, person_id, doc, t, opened))
+    return Facts(t, until, told["person_id"], told, pictures, clusters)
+
+
+def _told(
+    desk: Desk, person_id: str, doc: Mapping[str, Any], t: datetime, opened: frozenset[str]
+) -> tuple[dict[str, Any], dict[str, str], pl.DataFrame]:
+    view = desk.around([person_id], t)
+    found = person(view, doc, person_id, None, opened)
+    net = found["network"]
+    others = [node for node in net.order() if node != found["person_id"]]
+    have_pages = ever_suspects(view, others)
+    pairs = {pair["other"] for pair in found["dyads"]["shown"]}
+    links = {node: f"/persons/{node}" if node in have_pages else f"#dyad-{node}" for node in others
+             if node in have_pages or node in pairs}  # fmt: skip
+    reasons = found["reasons"]
+    reasons = reasons | {
+        side: [reason_as_dict(one) for one in reasons[side]] for side in ("raises", "lowers")
+    }
+    told = found | {
+        "reasons": reasons,
+        "network": net.as_dict() | {"summary": net.summary(), "pages": sorted(have_pages)},
+    }
+    pictures = {
+        "hundred": hundred(found["score"]),
+        "bars": bars([*reasons["raises"], *reasons["lowers"]]),
+        "timeline": timeline(found["history"], found["spans"], t),
+        "network": net.svg(links=links) if others else "",
+    }
+    mine = {found["person_id"], *(one["person_id"] for one in found["identity"]["records"])}
+    return told, pictures, view.clusters.filter(pl.col("person_id").is_in(mine))
+
+
+def reason_as_dict(reason: Any) -> dict[str, Any]:
+    """One reason as plain data."""
+    return {
+        "group": reason.group,
+        "title": reason.title,
+        "sentence": reason.sentence,
+        "contribution": reason.contribution,
+        "columns": reason.columns,
+        "cited": [
+            {"event_id": one.event_id, "reference": one.reference, "at": one.at} for one in reason.cited
+        ],
+    }
+
+
+def _morning(now: datetime) -> datetime:
+    """The latest 06:00 in London."""
+    local = now.astimezone(LONDON)
+    day = local.date() if local.time() >= MORNING else local.date() - timedelta(days=1)
+    return datetime.combine(day, MORNING, LONDON).astimezone(UTC)
+
+
+def _frames(view: CloseView) -> Iterable[tuple[str, pl.DataFrame]]:
+    around = view.rows
+    yield from around.records.tables.items()
+    for (_, name), frame in around.tables.items():
+        yield name, frame
+
+
+def _clocks(view: CloseView, now: datetime) -> tuple[datetime, datetime]:
+    """The latest moment up to now, and the first after it, at which anything around the person was or will be
+    different: a row entered or ended, a value filled in, a bail or an order run out."""
+    last, following = datetime.min.replace(tzinfo=UTC), FOREVER
+    for name, frame in _frames(view):
+        if frame.is_empty():
+            continue
+        spec = SPECS.get(name.removeprefix("proactive_"))
+        clocks = {"known_from", "known_to", *ENDS} | (set(spec.later.values()) if spec else set())
+        columns = [c for c in frame.columns if c in clocks and isinstance(frame.schema[c], pl.Datetime)]
+        moments = pl.concat([frame[c].drop_nulls() for c in columns])
+        before = moments.filter(moments <= now).max()
+        after = moments.filter(moments > now).min()
+        if isinstance(before, datetime):
+            last = max(last, before)
+        if isinstance(after, datetime):
+            following = min(following, after)
+    return last, following
+
+
+ENDS = ("until_at", "expires_on", "expected_end")
+"""Columns that say when a state will end by itself."""
+
+
+def _digest(view: CloseView) -> tuple[tuple[str, int, int, int], ...]:
+    """Names the rows around a person: a row more, ended or taken out gives another."""
+    found = []
+    for name, frame in _frames(view):
+        if frame.height and "known_from" in frame.columns:
+            came, went = frame["known_from"].to_physical().sum(), frame["known_to"].to_physical().sum()
+            found.append((name, frame.height, int(came or 0), int(went or 0)))
+    return tuple(found)
