@@ -21,7 +21,7 @@ from features import segments
 from features.home import Load
 from features.nominals import PERSON_COLUMNS
 from risk.search_index import EPOCH, Index
-from risk.search_references import CALL, NEVER, PERSON, Met
+from risk.search_references import CALL, EVENT, NEVER, PERSON, Met
 from risk.search_say import agreement, known_as, named
 from risk.search_text import Asked
 from risk.search_weigh import weigh
@@ -246,6 +246,7 @@ class Search:
             found = near
         hits = by_reference + [hit for _, _, hit in found[:shown]]
         hits = list({hit.person_id: hit for hit in reversed(hits)}.values())[::-1]
+        hits = [hit if hit.suspect else replace(hit, named_in=_named_in(parts, hit, opened)) for hit in hits]
         return Found(asked, tuple(referred), _told_apart(hits), max(0, many - min(many, shown)))
 
     def _referred(
@@ -315,18 +316,29 @@ def _hit(index: Index, number: int, way: int, agrees: tuple[str, ...], cost: int
         records=index.members[head].size,
         agrees=agrees,
         cost=cost / 20,
-        named_in=() if suspect else _named_in(index, head),
     )
 
 
-def _named_in(index: Index, head: int) -> tuple[Place, ...]:
+def _named_in(parts: tuple[_Part, ...], hit: Hit, opened: frozenset[str]) -> tuple[Place, ...]:
+    """The newest events somebody is in. Who is suspected in one is asked of every part: each knows its own persons."""
+    newest: list[Met] = []
+    for part in parts:
+        index = part.index
+        at = index.ids.search_sorted(hit.person_id)
+        if at < index.count and index.ids[at] == hit.person_id and not part.gone[at]:
+            head = int(index.cluster[at])
+            numbers = index.references.person_events[head][:NAMED_IN]
+            newest = [index.references.event(int(number)) for number in numbers]
     out = []
-    for number in index.references.person_events[head][:NAMED_IN].tolist():
-        met = index.references.event(number)
-        open_ones = [one for one in met.acting if not index.closed[one]]
-        out.append(
-            Place(str(met.event_id), met.reference, met.at, tuple(str(index.ids[one]) for one in open_ones))
-        )
+    for event in newest:
+        suspects: list[str] = []
+        for part in parts:
+            hidden = part.passed_over(True, opened)
+            for met in part.index.references.met(str(event.event_id)):
+                if met.kind == EVENT and met.event_id == event.event_id:
+                    seen = [one for one in met.acting if not hidden[int(part.index.ways[one][0])]]
+                    suspects += [str(part.index.ids[int(part.index.cluster[one])]) for one in seen]
+        out.append(Place(str(event.event_id), event.reference, event.at, tuple(dict.fromkeys(suspects))))
     return tuple(out)
 
 

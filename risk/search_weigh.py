@@ -77,13 +77,14 @@ def _likeliest(index: Index, total: NDArray[np.uint16]) -> Numbers:
     return within.astype(np.int32)
 
 
-def _rough_birth(index: Index, birth: Birth, alone: bool) -> NDArray[np.uint8]:
+def _rough_birth(index: Index, birth: Birth, alone: bool) -> NDArray[np.uint16]:
     """At most what a birth date will cost; ``alone``: nothing else was asked, so that only the date itself will do."""
-    costs = np.full(index.year.size, 255 if alone else points("other", "birth"), dtype=np.uint8)
     if alone:
         assert birth.day is not None
+        costs = np.full(index.year.size, _NOT, dtype=np.uint16)
         costs[index.born == (birth.day - EPOCH).days] = 0
         return costs
+    costs = np.full(index.year.size, points("other", "birth"), dtype=np.uint16)
     costs[index.year == 0] = points("none", "birth")
     costs[np.abs(index.year - birth.year) == 1] = points("near", "birth")
     costs[index.year == birth.year] = 0
