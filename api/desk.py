@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -23,14 +23,12 @@ from risk.published import PublishedList, read_list
 from risk.score import refuse_future
 from risk.store import Database
 from risk.teams import Team, districts, teams
-from risk.today import Day, persons_of, prepare
 from risk.view import CloseView, View
 
 if TYPE_CHECKING:
     from api.access import Viewer
 
-VIEWS_KEPT, DAYS_KEPT, MADE_KEPT = 3, 6, 300
-DAY_MINUTES = 5
+VIEWS_KEPT, MADE_KEPT = 3, 300
 ENDED = ("simulated", "public")
 """Natures of records that are not added to by a force's day: their clock stops where they end."""
 
@@ -42,12 +40,11 @@ class Desk:
         self.home = home
         self.db = Database.of(home.path)
         self._lock = Lock()
-        self._load: Load | None = None
         self._apart: Apart | None = None
         self._lists = KeptLists(home)
         self._models = KeptModels(home.path)
         self.search = Searcher(self)
-        self._views, self._days, self._made = Kept(VIEWS_KEPT), Kept(DAYS_KEPT), Kept(MADE_KEPT)
+        self._views, self._made = Kept(VIEWS_KEPT), Kept(MADE_KEPT)
 
     @property
     def path(self) -> Path:
@@ -65,15 +62,10 @@ class Desk:
         with self._lock:
             if self._apart is None or self._apart.load.load_id != now.load_id:
                 self._apart = Apart(now)
-                self._forget()
+                self._views.clear()
             elif self._apart.refresh():  # rows were added since, here or by another process
-                self._forget()
+                self._views.clear()  # whoever is reading one keeps it until they are done
             return self._apart
-
-    def _forget(self) -> None:
-        """Views of records that are no more; whoever is reading one keeps it until they are done."""
-        self._views.clear()
-        self._days.clear()
 
     def state(self) -> str:
         """Names the records as they stand: what was worked out from them holds while it stays the same."""
@@ -93,7 +85,7 @@ class Desk:
         """The records around some persons as of T: it answers about them as :meth:`view` does, in milliseconds.
 
         Every row of them is there, and of everyone within ``steps`` ties of them (pages and scores look two ties far, a
-        list one), and who else these rows name. KeyError and the like never: of others it knows nothing.
+        list one), and who else these rows name. Of anybody else it knows nothing.
         """
         held = self._held()
         return CloseView(held.load, held.around(persons, t, steps), t)
@@ -139,21 +131,6 @@ class Desk:
         """A list by its id, or "latest"; NotFoundError."""
         found = self._lists.latest() if list_id == "latest" else self._lists.one(list_id)
         return found if found is not None else read_list(self.home)
-
-    def day(self, published: PublishedList) -> Day:
-        """A list with what the records say today beside each row (``risk.today.prepare``): as of now for the latest
-        list, as of its own T for one before it."""
-        latest, t = self.latest(), published.as_of
-        if latest is not None and latest.list_id == published.list_id:
-            t = self.now()
-            if self.load().nature not in ENDED:  # the clock runs on: every few minutes is often enough
-                some = t - timedelta(minutes=t.minute % DAY_MINUTES, seconds=t.second)
-                t = min(t, max(some, self.newest() or some))
-
-        def make() -> Day:
-            return prepare(published, self.around(persons_of(published), t, steps=1), self.view(t))
-
-        return self._days.of((published.list_id, self.state(), t), make)
 
     def moment(self, as_of: str | None) -> tuple[datetime, PublishedList | None]:
         """T and the list that speaks of it: as asked, else that of the latest list, else now."""
