@@ -1,4 +1,4 @@
-"""Today's list as people meet it: narrowed without moving a rank, greyed at once on a hold, and never a victim's name."""
+"""Today's list as people meet it: narrowed without moving a rank, greyed at once on a hold, no victim named."""
 
 from __future__ import annotations
 
@@ -27,15 +27,8 @@ VICTIMS = ("Josselyn", "Kettlewell", "Lambourne")
 NAMES = ("Quillmark", "Carrowby", "Fennimoor", "Garnleigh")
 
 
-@pytest.fixture
-def home(small_home: Path, tmp_path: Path) -> Path:
-    """The hand-made force with its two lists, to be changed."""
-    return Path(shutil.copytree(small_home, tmp_path / "home"))
-
-
-@pytest.fixture
-def team(home: Path) -> Callable[..., TestClient]:
-    """Makes clients of one running service over the home."""
+def clients(home: Path) -> Callable[..., TestClient]:
+    """Makes clients of one running service over a home."""
     app: list[Any] = []
 
     def one(role: str = "proactive", **more: Any) -> TestClient:
@@ -44,6 +37,18 @@ def team(home: Path) -> Callable[..., TestClient]:
         return made
 
     return one
+
+
+@pytest.fixture(scope="module")
+def read(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TestClient]:
+    """Clients that change nothing, of the hand-made force with its two lists."""
+    return clients(Path(shutil.copytree(small_home, tmp_path_factory.mktemp("read") / "home")))
+
+
+@pytest.fixture
+def home(small_home: Path, tmp_path: Path) -> Path:
+    """The same force, to be changed."""
+    return Path(shutil.copytree(small_home, tmp_path / "home"))
 
 
 def ranks(page: str) -> list[int]:
@@ -58,8 +63,8 @@ def row_of(page: str, person: str) -> str:
     return found[0].split("</li>\n{#")[0]
 
 
-def test_a_row_says_where_he_stands_what_ends_soon_and_whom_he_harmed_by_reference(team: Any) -> None:
-    page = team().get(LIST).text
+def test_a_row_says_where_he_stands_what_ends_soon_and_whom_he_harmed_by_reference(read: Any) -> None:
+    page = read().get(LIST).text
     first = row_of(page, "P1")
     for said in (
         "Adam Quillmark",
@@ -74,16 +79,16 @@ def test_a_row_says_where_he_stands_what_ends_soon_and_whom_he_harmed_by_referen
     assert "Birth date not recorded" in row_of(page, "P6")
 
 
-def test_no_victims_name_and_nobodys_address_is_on_any_form_of_the_list(team: Any) -> None:
-    client = team("supervisor")
+def test_no_victims_name_and_nobodys_address_is_on_any_form_of_the_list(read: Any) -> None:
+    client = read("supervisor")
     for path in (LIST, DATA, f"{LIST}?team=D1", f"{LIST}/apart", f"{LIST}/changes", f"{LIST}/why?person=V1"):
         text = client.get(path).text
         for never in (*VICTIMS, *(line for _, line, _ in ADDRESSES), "after ten", "leave a message"):
             assert never not in text, f"{path} says {never}"
 
 
-def test_sorting_and_narrowing_move_rows_and_no_rank(team: Any) -> None:
-    client = team()
+def test_sorting_and_narrowing_move_rows_and_no_rank(read: Any) -> None:
+    client = read()
     assert ranks(client.get(LIST).text) == [1, 2, 3, 4, 5]
     assert ranks(client.get(f"{LIST}?order=recent").text) == [1, 3, 2, 4, 5]
     assert ranks(client.get(f"{LIST}?order=ends").text)[0] == 5, "a release in 18 days comes first"
@@ -96,17 +101,18 @@ def test_sorting_and_narrowing_move_rows_and_no_rank(team: Any) -> None:
     assert "Choose “Everyone” to see all 5" in none
 
 
-def test_a_word_the_list_does_not_know_is_answered_with_those_it_does(team: Any) -> None:
-    refused = team().get(f"{DATA}?only=<script>")
+def test_a_word_the_list_does_not_know_is_answered_with_those_it_does(read: Any) -> None:
+    refused = read().get(f"{DATA}?only=<script>")
     assert refused.status_code == 400
     assert refused.headers["content-type"] == "application/problem+json"
     assert "wanted" in refused.json()["cure"]
-    assert "&lt;script&gt;" in team().get(f"{LIST}?only=<script>").text
-    assert team().get("/lists/20990101T0600Z-0000000000").status_code == 404
-    assert team().get(f"{LIST}?team=nowhere").status_code == 400
+    assert "&lt;script&gt;" in read().get(f"{LIST}?only=<script>").text
+    assert read().get("/lists/20990101T0600Z-0000000000").status_code == 404
+    assert read().get(f"{LIST}?team=nowhere").status_code == 400
 
 
-def test_a_hold_greys_the_row_at_once_for_everyone(team: Any) -> None:
+def test_a_hold_greys_the_row_at_once_for_everyone(home: Path) -> None:
+    team = clients(home)
     reader, doubter = team(username="reader"), team("dalo", username="doubter")
     assert "row-held" not in row_of(reader.get(LIST).text, "P7")
     typed = {"doubt": "role", "reason": "She called us first, he has the injuries"}
@@ -120,7 +126,8 @@ def test_a_hold_greys_the_row_at_once_for_everyone(team: Any) -> None:
     assert row["rank"] == 2
 
 
-def test_owner_and_decision_stand_beside_the_rank_and_can_be_asked_for(team: Any) -> None:
+def test_owner_and_decision_stand_beside_the_rank_and_can_be_asked_for(home: Path) -> None:
+    team = clients(home)
     client = team(username="pc.hart")
     assert "nobody yet" in row_of(client.get(LIST).text, "P1")
     due = (date.today() + timedelta(days=7)).isoformat()
@@ -137,8 +144,8 @@ def test_owner_and_decision_stand_beside_the_rank_and_can_be_asked_for(team: Any
     assert (first["owner"], first["decision"], first["due_on"]) == ("pc.hart", "Adopt", due)
 
 
-def test_analysts_see_pseudonyms_that_stay_the_same_and_no_record(team: Any) -> None:
-    analyst = team("analyst", purpose="review")
+def test_analysts_see_pseudonyms_that_stay_the_same_and_no_record(read: Any) -> None:
+    analyst = read("analyst", purpose="review")
     pages = [
         analyst.get(path).text for path in (LIST, DATA, f"{LIST}/apart", f"{LIST}/changes", f"{DATA}/changes")
     ]
@@ -153,19 +160,19 @@ def test_analysts_see_pseudonyms_that_stay_the_same_and_no_record(team: Any) -> 
     assert analyst.get(f"{LIST}/why?person=P1").status_code == 403
 
 
-def test_a_list_holds_the_viewers_districts_alone(team: Any) -> None:
-    officer = team(username="d1", districts=("D1",))
+def test_a_list_holds_the_viewers_districts_alone(read: Any) -> None:
+    officer = read(username="d1", districts=("D1",))
     page = officer.get(LIST).text
     assert ranks(page) == [1, 4]
     assert "Today’s list: districts D1" in page
     assert officer.get(f"{LIST}?team=D2").status_code == 400, "another team's list is not theirs"
     assert {row["district"] for row in officer.get(f"{DATA}/apart").json()["apart"]} == {"D1"}
-    briefed = team(username="d2", districts=("D2",), purpose="briefing")
+    briefed = read(username="d2", districts=("D2",), purpose="briefing")
     assert briefed.get(f"{LIST}/why?person=P1").status_code == 403, "a briefing is about one's own districts"
 
 
-def test_a_restricted_record_keeps_its_reasons_and_victims_back(team: Any) -> None:
-    row = row_of(team().get(LIST).text, "P8")
+def test_a_restricted_record_keeps_its_reasons_and_victims_back(read: Any) -> None:
+    row = row_of(read().get(LIST).text, "P8")
     assert "open to named users only" in row
     assert "V2" not in row
     assert "1 not shown, restricted" in row
@@ -208,7 +215,8 @@ def test_a_name_with_a_script_in_it_is_a_name(tmp_path: Path) -> None:
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_an_older_list_stays_as_it_was_and_says_there_is_a_newer_one(team: Any, home: Path) -> None:
+def test_an_older_list_stays_as_it_was_and_says_there_is_a_newer_one(home: Path) -> None:
+    team = clients(home)
     client = team()
     older, newer = sorted(path.name for path in (home / "lists").iterdir())
     page = client.get(f"/lists/{older}").text
@@ -219,8 +227,8 @@ def test_an_older_list_stays_as_it_was_and_says_there_is_a_newer_one(team: Any, 
     assert "As of <strong>2 June 2025, 06:00</strong>" in client.get(LIST).text
 
 
-def test_who_is_not_on_the_list_is_told_why(team: Any) -> None:
-    client = team()
+def test_who_is_not_on_the_list_is_told_why(read: Any) -> None:
+    client = read()
     said = {p: client.get(f"{DATA}/why?person={p}").json()["words"] for p in ("P1", "P2", "P4", "V1")}
     assert said["P1"].startswith("On the list: ranked 1 of 5")
     assert said["P2"] == "Stands apart, not ranked: in prison or on remand; due out 1 January 2026."
@@ -234,8 +242,8 @@ def test_who_is_not_on_the_list_is_told_why(team: Any) -> None:
     assert client.get(f"{LIST}/why?person=%20").status_code == 400
 
 
-def test_rows_and_those_apart_come_a_page_at_a_time_and_none_is_lost(team: Any) -> None:
-    client = team()
+def test_rows_and_those_apart_come_a_page_at_a_time_and_none_is_lost(read: Any) -> None:
+    client = read()
     for path, of in ((DATA, "rows"), (f"{DATA}/apart", "apart")):
         every = [row["person_id"] for row in client.get(path).json()[of]]
         found, following = [], f"{path}?limit=2"
@@ -247,7 +255,8 @@ def test_rows_and_those_apart_come_a_page_at_a_time_and_none_is_lost(team: Any) 
         assert found == every
 
 
-def test_every_look_at_a_list_is_written_down_with_everyone_it_showed(team: Any, home: Path) -> None:
+def test_every_look_at_a_list_is_written_down_with_everyone_it_showed(home: Path) -> None:
+    team = clients(home)
     client = team(username="pc.hart")
     db = client.app.state.desk.db
 
