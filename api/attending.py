@@ -69,20 +69,32 @@ class Opened:
 
     def sheet(self) -> dict[str, Any]:
         """The sheet, with the hold there may be and what officers recorded."""
-        doc = self.desk.model(self.published)
-        score = score_in_words(self.view, doc, self.person_id, self.published)
         until = None if self.live else self.t
 
         def logged(victims: Sequence[str]) -> list[Reached]:
             return contacts(self.desk.db, victims, until)
 
-        found = sheet(self.view, self.person_id, score, self.call, logged)
+        found = sheet(self.view, self.person_id, self.score(), self.call, logged)
         hold = held(self.desk.db, [self.person_id], self.view.clusters).get(self.person_id)
         return found | {
             "hold": hold.line if hold else None,
             "video": self.written("video"),
             "visits": self.written("visits"),
         }
+
+    def score(self) -> dict[str, Any]:
+        """The score in words. Live ones are kept for the hour while nothing is added to the records: within it only
+        the passing of time could move them."""
+        doc = self.desk.model(self.published)
+
+        def made() -> dict[str, Any]:
+            return score_in_words(self.view, doc, self.person_id, self.published)
+
+        list_id = self.published.list_id if self.published else None
+        when = self.t.replace(minute=0, second=0, microsecond=0) if self.live else self.t
+        return self.desk.kept(
+            ("score in words", self.desk.state(), doc["version"], list_id, self.person_id, when), made
+        )
 
     def victims(self) -> list[tuple[str, str]]:
         """(reference, name and reference) of whoever may be spoken to, the call's victim first."""
@@ -112,8 +124,13 @@ def open_person(
     view = desk.around([person_id, *(call.victims if call else ())], t)
     require_open(view, person_id)
     who = view.who(person_id)
-    where = districts(view, pl.DataFrame({"person_id": [who]}))["district"][0]
-    return Opened(desk, viewer, who, t, as_of is None, published, call, view, outside(viewer, where))
+    away = bool(viewer.districts) and outside(viewer, district(view, who))
+    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away)
+
+
+def district(view: View, person: str) -> str:
+    """The district of a person as of the view's T."""
+    return str(districts(view, pl.DataFrame({"person_id": [person]}))["district"][0])
 
 
 def may_open(desk: Desk, person_id: str, t: datetime) -> bool:

@@ -7,7 +7,7 @@ stands; where an earlier value differs, that too, because a changed answer is wo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -40,7 +40,7 @@ class Known:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a machine."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass
@@ -71,10 +71,9 @@ def known(view: View, person: str, others: Sequence[str], happened: Sequence[Hap
     ``happened``: the person's history. A table that the force did not hand over is
     in no list of what was never recorded: ``risk.sheet`` says so once.
     """
-    kept = []
+    kept, tables = [], _Tables(view, [person, *others], happened)
     for other in (None, *others):
-        rows = _Rows(view, person, other, happened)
-        mine = Kept(other)
+        rows, mine = _Rows(tables, person, other), Kept(other)
         for fact in settings("known")["fact"]:
             if (fact["of"] == "suspect") != (other is None) or _not_handed_over(view, fact):
                 continue
@@ -126,57 +125,84 @@ def _runs(numbers: Sequence[int]) -> str:
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
-class _Rows:
-    """The rows that can say something of one person, or of a pair, as dictionaries; each table read once."""
+Row = Mapping[str, Any]
+_POINTERS = {"relationship": ("person_id_a", "person_id_b"), "risk_assessment": ("victim_id",)}
 
-    def __init__(self, view: View, person: str, other: str | None, happened: Sequence[Happened]) -> None:
-        self._view, self._person, self._other = view, person, other
+
+class _Tables:
+    """The rows of each table that can be about some persons, read once for all of them."""
+
+    def __init__(self, view: View, persons: Sequence[str], happened: Sequence[Happened]) -> None:
+        self._view, self._persons = view, list(persons)
+        self.acts = [one for one in happened if "suspect" in one.roles]
         self.references = {one.event_id: one.reference for one in happened}
-        acts = [one for one in happened if "suspect" in one.roles]
-        self._as_suspect = [one.event_id for one in acts]
-        self._between = [one.event_id for one in acts if one.domestic and other in one.against]
-        self._found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        self.times = {one.event_id: one.occurred_at for one in happened}
+        self._events = [one.event_id for one in self.acts if one.domestic]
+        self._read: dict[str, list[dict[str, Any]]] = {}
 
-    def of(self, whose: str, table: str) -> list[dict[str, Any]]:
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        """Rows of a table: of the person's own domestic events, or pointing to one of the persons."""
+        if table not in self._read:
+            frame = self._view.whole(table) if table in RECORD_STORE else self._view.identity(table)
+            if table == "person":  # the records of one person stay apart there
+                frame = onto(frame, self._view.clusters)
+            if table in ("event", "involvement"):
+                frame = frame.filter(pl.col("event_id").is_in(self._events))
+            else:
+                about = _POINTERS.get(table, ("person_id",))
+                frame = frame.filter(pl.any_horizontal(pl.col(c).is_in(self._persons) for c in about))
+            self._read[table] = frame.to_dicts()
+        return self._read[table]
+
+
+class _Rows:
+    """The rows that can say something of one person, or of a pair."""
+
+    def __init__(self, tables: _Tables, person: str, other: str | None) -> None:
+        self._tables, self._person, self._other = tables, person, other
+        self.references = tables.references
+        self._as_suspect = {one.event_id for one in tables.acts}
+        self._between = {one.event_id for one in tables.acts if one.domestic and other in one.against}
+
+    def of(self, whose: str, table: str) -> list[Row]:
         """Rows of a table about the suspect, the victim, the pair, or the events between them."""
-        if (whose, table) not in self._found:
-            self._found[whose, table] = self._read(whose, table).to_dicts()
-        return self._found[whose, table]
-
-    def _read(self, whose: str, table: str) -> pl.DataFrame:
-        frame = self._view.whole(table) if table in RECORD_STORE else self._view.identity(table)
-        if table == "person":  # the records of one person stay apart there
-            frame = onto(frame, self._view.clusters)
+        rows = self._tables.rows(table)
         if whose in ("suspect", "victim"):
-            return frame.filter(pl.col("person_id") == (self._person if whose == "suspect" else self._other))
+            who = self._person if whose == "suspect" else self._other
+            return [row for row in rows if row["person_id"] == who]
         if whose == "events":
-            return self._of_events(frame, table)
+            return self._of_events(rows, table)
         if table == "risk_assessment":
-            of_him = pl.col("event_id").is_in(self._as_suspect) & pl.col("suspect_id").is_null()
-            return frame.filter(
-                pl.col("victim_id") == self._other, of_him | (pl.col("suspect_id") == self._person)
-            )
-        two = [self._person, self._other]
-        return frame.filter(pl.col("person_id_a").is_in(two), pl.col("person_id_b").is_in(two))
+            return [row for row in rows if row["victim_id"] == self._other and self._about_him(row)]
+        two = {self._person, self._other}
+        return [row for row in rows if {row["person_id_a"], row["person_id_b"]} == two]
 
-    def _of_events(self, frame: pl.DataFrame, table: str) -> pl.DataFrame:
-        rows = frame.filter(pl.col("event_id").is_in(self._between))
+    def _about_him(self, row: Row) -> bool:
+        """An assessment that names the suspect, or nobody in an event in which they are one."""
+        named = row["suspect_id"]
+        return bool(named == self._person or (named is None and row["event_id"] in self._as_suspect))
+
+    def _of_events(self, rows: Sequence[Row], table: str) -> list[Row]:
+        between = [row for row in rows if row["event_id"] in self._between]
         if table == "event":
-            return rows
-        when = self._view.whole("event").select("event_id", at="occurred_at")
-        mine = pl.col("victim_id").is_null() | (pl.col("victim_id") == self._other)
-        rows = rows.filter(pl.col("person_id") == self._person, pl.col("role") == "suspect", mine)
-        return rows.join(when, on="event_id")
+            return between
+        return [
+            {**row, "at": self._tables.times[row["event_id"]]}
+            for row in between
+            if row["person_id"] == self._person
+            and row["role"] == "suspect"
+            and row["victim_id"] in (None, self._other)
+        ]
 
 
 def _latest(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Row],
     fact: Mapping[str, Any],
     references: Mapping[str, str],
 ) -> Known | None:
     """The latest value of a column that is not empty; of rows of one moment the last by the event's reference."""
 
-    def order(row: Mapping[str, Any]) -> tuple[datetime, str]:
+    def order(row: Row) -> tuple[datetime, str]:
         return row[fact["at"]] or ALWAYS, str(row.get("event_id") or "")
 
     column = fact["column"]

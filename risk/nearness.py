@@ -7,7 +7,7 @@ What is said is this address, under 1 km, under 10 km, further, or unknown (``ri
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
@@ -49,34 +49,39 @@ class Nearness:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a machine."""
-        return asdict(self) | {"notes": list(self.notes)}
+        return vars(self) | {"notes": list(self.notes)}
 
 
-def stays(view: View, person: str) -> list[Stay]:
-    """Every address the records give a person as of T, the one said last first; custody suites are no homes.
+def stays(view: View, persons: Sequence[str]) -> dict[str, list[Stay]]:
+    """Every address the records give each person as of T, the one said last first; custody suites are no homes.
 
     The same order decides a person's district (``risk.teams``): a residence speaks from the day it began, the person
     row from when it was entered. An address with several rows is taken once, as its latest row has it.
     """
-    lived = view.identity("residence").select("person_id", "address_id", since="at", left="ended_on")
+    wanted = list(dict.fromkeys(persons))
+    lived = view.identity("residence").filter(pl.col("person_id").is_in(wanted))
+    lived = lived.select("person_id", "address_id", since="at", left="ended_on")
     named = onto(view.identity("person").select("person_id", "address_id", "since"), view.clusters)
+    named = named.filter(pl.col("person_id").is_in(wanted))
     rows = pl.concat([lived, named.with_columns(left=pl.lit(None, dtype=lived.schema["left"]))])
-    suites = view.identity("address").filter(pl.col("kind") == "custody").select("address_id")
-    rows = (
-        rows.filter(pl.col("person_id") == person)
-        .drop_nulls(["address_id", "since"])
-        .join(suites, on="address_id", how="anti")
-        .sort("since", "address_id", pl.col("left").is_not_null(), descending=[True, True, False])
-        .unique("address_id", keep="first", maintain_order=True)
-    )
-    return [
-        Stay(*row) for row in rows.select("address_id", "since", "left").iter_rows()
-    ]  # left is null or <= T: a later end is not yet known
+    suites = view.identity("address").filter(pl.col("kind") == "custody")["address_id"]
+    rows = rows.drop_nulls(["address_id", "since"]).filter(~pl.col("address_id").is_in(suites.implode()))
+    found: dict[str, list[Stay]] = {person: [] for person in wanted}
+    for person, address, since, left in rows.rows():  # left is null or <= T: a later end is not yet known
+        found[person].append(Stay(address, since, left))
+    for person, known in found.items():
+        known.sort(key=lambda stay: (stay.since, stay.address_id, stay.left is None), reverse=True)
+        found[person] = list({stay.address_id: stay for stay in reversed(known)}.values())[::-1]
+    return found
 
 
 def latest_address(view: View, person: str) -> str | None:
     """The address a person is recorded at now, or None."""
-    return next((stay.address_id for stay in stays(view, person) if stay.left is None), None)
+    return _current(stays(view, [person])[person])
+
+
+def _current(known: Sequence[Stay]) -> str | None:
+    return next((stay.address_id for stay in known if stay.left is None), None)
 
 
 def nearness(view: View, person: str, place: Place, happened: Sequence[Happened] = ()) -> Nearness:
@@ -84,7 +89,7 @@ def nearness(view: View, person: str, place: Place, happened: Sequence[Happened]
 
     ``happened``: the person's history, for events at the place; left out, none are mentioned.
     """
-    known = stays(view, person)
+    known = stays(view, [person])[person]
     latest = next((stay for stay in known if stay.left is None), None)
     notes = _notes(view, known, latest, place) + _events_here(view, happened, place)
     said = settings("nearness")
@@ -101,14 +106,17 @@ def nearness(view: View, person: str, place: Place, happened: Sequence[Happened]
     return Nearness(band, f"Latest known address: {words} ({age})", since, days, old, tuple(notes))
 
 
-def homes_apart(view: View, person: str, other: str) -> dict[str, str] | None:
-    """How far the latest known addresses of two persons are from each other (``band``, ``words``); None where either
-    has none."""
-    mine, theirs = latest_address(view, person), latest_address(view, other)
-    if mine is None or theirs is None:
-        return None
-    band, words = _compare(view, mine, theirs, "apart")
-    return {"band": band, "words": f"Latest known addresses: {words}"}
+def homes_apart(view: View, person: str, others: Sequence[str]) -> dict[str, dict[str, str]]:
+    """How far the latest known address of each of ``others`` is from the person's (``band``, ``words``), by person_id;
+    whoever has none is not in it."""
+    known = stays(view, [person, *others])
+    mine, found = _current(known[person]), {}
+    for other in others:
+        theirs = _current(known[other])
+        if mine is not None and theirs is not None:
+            band, words = _compare(view, mine, theirs, "apart")
+            found[other] = {"band": band, "words": f"Latest known addresses: {words}"}
+    return found
 
 
 def _compare(view: View, theirs: str, place: Place, how: str = "words") -> tuple[str, str]:

@@ -8,7 +8,7 @@ is recorded does not say what was told; the sheet says no more than that.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -177,7 +177,7 @@ class Owed:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a machine."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ A call that names no suspect still has a sheet: it says which suspects the recor
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -46,7 +46,7 @@ class Call:
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a machine, without the address."""
-        told = asdict(self)
+        told = dict(vars(self))
         for address in ("address_id", "place"):
             told.pop(address)
         return told | {"victims": list(self.victims), "suspects": list(self.suspects)}

@@ -68,11 +68,11 @@ def people(
 
     ``homes``: also how far apart their latest addresses are (for a sheet opened without a place to go to).
     """
-    plans = _plans(view, others)
-    close = set(others[: settings("sheet")["shown"]["known_people"]]) if homes else set()
+    plans, kin = _plans(view, others), _kin(view, person)
+    close = list(others[: settings("sheet")["shown"]["known_people"]]) if homes else []
+    apart = homes_apart(view, person, close) if close else {}
     return [
-        _one(view, person, other, happened, names)
-        | {"plan": plans.get(other), "apart": homes_apart(view, person, other) if other in close else None}
+        _one(other, kin.get(other), happened, names) | {"plan": plans.get(other), "apart": apart.get(other)}
         for other in others
     ]
 
@@ -89,31 +89,34 @@ def _plans(view: View, others: Sequence[str]) -> dict[str, dict[str, Any]]:
     }  # of several the last stands: rows are in order
 
 
+def _kin(view: View, person: str) -> dict[str, dict[str, Any]]:
+    """The latest relationship row between the person and each other, by the other."""
+    table = view.table("relationship")
+    mine = (pl.col("person_id_a") == person) | (pl.col("person_id_b") == person)
+    rows = table.filter(mine).sort("at", "kind").iter_rows(named=True)
+    return {row["person_id_b"] if row["person_id_a"] == person else row["person_id_a"]: row for row in rows}
+
+
 def _one(
-    view: View, person: str, other: str, happened: Sequence[Happened], names: dict[str, str]
+    other: str, kin: dict[str, Any] | None, happened: Sequence[Happened], names: dict[str, str]
 ) -> dict[str, Any]:
     toward = [one for one in happened if other in one.against and one.domestic]
     back = [one for one in happened if other in one.accused_by and one.domestic]
     return {
         "person_id": other,
         "name": names.get(other),
-        "relationship": _relationship(view, person, other, toward),
+        "relationship": _relationship(kin, toward),
         "events": len(toward),
         "last": toward[0].occurred_at if toward else None,
         "events_other_way": len(back),
     }
 
 
-def _relationship(view: View, person: str, other: str, toward: Sequence[Happened]) -> str:
-    table = view.table("relationship")
-    forward = (pl.col("person_id_a") == person) & (pl.col("person_id_b") == other)
-    backward = (pl.col("person_id_a") == other) & (pl.col("person_id_b") == person)
-    rows = table.filter(forward | backward).sort("at", "kind")
-    if rows.height:
-        row = rows.row(-1, named=True)
-        child = ", a child together" if row["shared_child"] else ""
-        ended = f", ended {day(row['ended_on'])}" if row["ended_on"] else ""
-        return f"{plain(row['kind'])} since {day(row['started_on'])}{ended}{child}"
+def _relationship(kin: dict[str, Any] | None, toward: Sequence[Happened]) -> str:
+    if kin is not None:
+        child = ", a child together" if kin["shared_child"] else ""
+        ended = f", ended {day(kin['ended_on'])}" if kin["ended_on"] else ""
+        return f"{plain(kin['kind'])} since {day(kin['started_on'])}{ended}{child}"
     if toward and toward[0].relationships:
         return f"{' / '.join(toward[0].relationships)}, as recorded {day(toward[0].occurred_at)}"
     return "relationship not recorded"
