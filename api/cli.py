@@ -12,7 +12,19 @@ import sys
 
 import typer
 
-from api.commands import drift, histories, learning, link, lists, models, network, records, service, users
+from api.commands import (
+    audit,
+    drift,
+    histories,
+    learning,
+    link,
+    lists,
+    models,
+    network,
+    records,
+    service,
+    users,
+)
 from api.commands.shared import HomeOption, JsonOption, app, take
 from api.console import DEFAULT_HOME, OPTIONS, log_fault, tell
 from features.errors import DoorstepError
@@ -25,7 +37,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 OUR_FAULT, BAD_INPUT = 1, 2
 # In the order --help lists them; importing registers.
-TOPICS = (records, link, histories, learning, models, drift, lists, network, users, service)
+TOPICS = (records, link, histories, learning, models, drift, lists, network, audit, users, service)
 app.registered_commands.sort(
     key=lambda info: [topic.__name__ for topic in TOPICS].index(getattr(info.callback, "__module__", ""))
 )

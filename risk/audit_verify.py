@@ -187,3 +187,20 @@ def _rows_of(connection: sa.Connection, name: str) -> str:
 
 def _missing(first: int, last: int) -> str:
     return f"Row {first:,} is missing" if first == last else f"Rows {first:,} to {last:,} are missing"
+
+
+def standing(db: Database, home: Path) -> dict[str, Any]:
+    """How long the trail is and what was last carried: ``rows``, ``last_at``, ``carried``, ``carried_at``.
+
+    Says nothing of whether the trail is whole. DoorstepError when the database or the heads cannot be read."""
+    heads = [head for _, head in read_heads(home) if head is not None]
+    with db.read() as connection:
+        last = connection.execute(
+            sa.select(AUDIT.c.seq, AUDIT.c.at).order_by(AUDIT.c.seq.desc()).limit(1)
+        ).first()
+    return {
+        "rows": last.seq if last else 0,
+        "last_at": last.at if last else None,
+        "carried": heads[-1]["count"] if heads else 0,
+        "carried_at": datetime.fromisoformat(heads[-1]["at"]) if heads else None,
+    }

@@ -100,7 +100,7 @@ class Trail:
 
 
 @contextmanager
-def trail(place: Home) -> Iterator[Trail]:
+def trail(place: Home, *, carry: bool = True) -> Iterator[Trail]:
     """The audit trail of a home, opened before the command does anything, its head carried at the end.
 
     DoorstepError when it cannot be opened: then nothing is done."""
@@ -110,7 +110,8 @@ def trail(place: Home) -> Iterator[Trail]:
     database = Database.of(place.path)
     try:
         yield Trail(place, database)
-        carry_head(database, place.path)
+        if carry:
+            carry_head(database, place.path)
     finally:
         database.close()
 

@@ -28,6 +28,8 @@ TOPICS = (
     "visits",
     "linkage",
     "quarantine",
+    "models",
+    "audit",
 )
 
 
