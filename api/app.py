@@ -83,6 +83,7 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     """While the service runs the head of the audit trail is carried out when due, and once more when it stops."""
     desk: Desk = app.state.desk
     clock = asyncio.create_task(_carry_heads(desk))
+    desk.search.warm()
     try:
         yield
     finally:

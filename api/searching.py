@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from api.auth.table import table
+from features.errors import DoorstepError
 from risk.search import Found, Hit, Search
 from risk.search_text import read
 from risk.view import View
@@ -51,6 +53,16 @@ class Searcher:
                 self._search = Search(load, t)
         self._search.follow(load, t, around)
         return self._search
+
+    def warm(self) -> None:
+        """Make the search ready without anybody waiting for it; what is wrong with the home the first request says."""
+
+        def make() -> None:
+            with suppress(DoorstepError):
+                self.ready()
+
+        if self._desk.home.pointer.exists():
+            Thread(target=make, name="search", daemon=True).start()
 
     def ask(self, viewer: Viewer, typed: dict[str, str]) -> Answered:
         """Answer what was typed (a text for each of :data:`FIELDS`) as far as this viewer may see, and write the look
