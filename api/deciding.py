@@ -104,20 +104,16 @@ def act(desk: Desk, viewer: Viewer, who: About, page: str, detail: str, text: st
 
 
 def day_of(form: Form, field: str) -> date | None:
-    """A date as a browser sends it, or nothing. FieldError for text that is no date."""
-    return as_date(field, form.one(field))
-
-
-def as_date(field: str, text: str) -> date | None:
-    """A date from ISO text, None from none."""
-    if not text:
+    """A day from its three fields (``field``_day, _month, _year), None when all are empty. FieldError for no date."""
+    parts = [form.one(f"{field}_{part}") for part in ("year", "month", "day")]
+    if not any(parts):
         return None
     try:
-        return date.fromisoformat(text)
+        year, month, day = (int(part) for part in parts)
+        return date(year, month, day)
     except ValueError:
-        raise FieldError(
-            field, "This is not a date.", "Give day, month and year, such as 2026-03-27."
-        ) from None
+        what, cure = "This is not a date.", "Give day, month and year in numbers, such as 27 3 2026."
+        raise FieldError(field, what, cure) from None
 
 
 def number_of(form: Form, field: str) -> int:

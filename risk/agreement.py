@@ -8,6 +8,7 @@ still waits is counted as such. Of several decisions about one person on one lis
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from risk.decisions import choices, decisions
@@ -43,7 +44,9 @@ def agreement(
             rows = rows.filter(rows["district"].is_in(districts))
         people = rows["person_id"].to_list()
         made = [counted[one.list_id, person] for person in people if (one.list_id, person) in counted]
-        lines.append({"list_id": one.list_id, "as_of": one.as_of, "listed": len(people), **_tally(made)})
+        about = {"list_id": one.list_id, "as_of": one.as_of, "listed": len(people)}
+        about["published_at"] = datetime.fromisoformat(one.facts["published_at"])
+        lines.append(about | _tally(made))
     return lines
 
 

@@ -266,6 +266,7 @@ class AgreementLine(Answer):
 
     list_id: str
     as_of: datetime
+    published_at: datetime
     listed: int
     decided: int
     adopt: int

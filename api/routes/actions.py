@@ -18,6 +18,7 @@ from api.routes.asked import Limit, Offset, desk_of, next_page
 from api.templates import page
 from risk import actions
 from risk.actions import Planned
+from risk.decisions import today
 from risk.written import CrossedError, FieldError
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -69,9 +70,16 @@ def _plan_form(
     errors: dict[str, str] | None = None,
     status: int = 200,
 ) -> HTMLResponse:
-    kinds = actions.kinds()
     return page(
-        request, viewer, "action.html", status, who=who, kinds=kinds, typed=typed, errors=errors or {}
+        request,
+        viewer,
+        "action.html",
+        status,
+        who=who,
+        kinds=actions.kinds(),
+        next_year=today().year + 1,
+        typed=typed,
+        errors=errors or {},
     )
 
 

@@ -17,7 +17,7 @@ from api.forms import Typed
 from api.routes.asked import Limit, Offset, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
-from risk.decisions import Proposed, choices, decide, history
+from risk.decisions import Proposed, choices, decide, history, today
 from risk.written import CrossedError, FieldError
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -104,6 +104,7 @@ def _form(
         errors=errors or {},
         newer=newer,
         done=done,
+        next_year=today().year + 1,
         history=history(desk_of(request).db, who.person_id, who.view.clusters),
     )
 
