@@ -40,6 +40,7 @@ MENU: tuple[tuple[str, str, str, str], ...] = (
         "Somebody by name, date of birth, address or reference; a call by its reference.",
     ),
     ("list.open", "/lists", "All lists", "Every list published so far, and what changed between them."),
+    ("decide", "/actions", "Actions", "What somebody is to do by when, and what came of it."),
     (
         "supervise",
         "/supervise",
