@@ -241,12 +241,10 @@ def test_a_live_score_equals_the_batch_before_and_after(small_home_maker: Any) -
 
 
 def test_the_page_of_a_person_follows(small_home_maker: Any) -> None:
-    from fastapi.testclient import TestClient
-
-    from api.app import create_app
+    from tests.signing import client_of
 
     home = Home(small_home_maker())
-    client = TestClient(create_app(home), base_url="http://127.0.0.1")
+    client = client_of(home.path, "proactive")
     path = "/api/v1/persons/P2?as_of=2025-06-01"
     before = client.get(path).json()
     append(home, added_event("N3", "2025-05-31T22:00Z"))

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
-from api.app import create_app
 from api.cli import run_command
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
@@ -21,6 +19,7 @@ from models.promote import Signature
 from risk.priority import publish
 from risk.published import lists
 from tests.promoting import NOW, Maker, T, put, results
+from tests.signing import client_of
 
 pytest_plugins = ("tests.promoting",)
 pytestmark = pytest.mark.usefixtures("fitted_again")
@@ -267,7 +266,7 @@ def test_what_is_scored_live_asks_for_the_same_approval_as_a_list(
     version = trained(place)
     put(place, version, now=datetime.now(UTC))
     publish(Home(place), T)
-    client = TestClient(create_app(place), base_url="http://127.0.0.1:8000")
+    client = client_of(place, "supervisor")
     live, listed = "/persons/P1?as_of=2025-05-20", "/persons/P1?as_of=2025-06-01"
     pages = [f"{api}{path}" for api in ("", "/api/v1") for path in (live, live.replace("?", "/sheet?"))]
     assert {client.get(page).status_code for page in pages} == {200}

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from api.cli import run_command
-from api.commands.models import about
 from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError
@@ -21,6 +20,7 @@ from features.home import Home
 from models import decisions, promote, proof, store
 from models.evaluate import evaluate
 from models.promote import Signature
+from models.side_by_side import about
 from risk.priority import publish
 from risk.published import lists
 from tests.promoting import NOW, T, put

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -83,11 +83,11 @@ def rollback(
 def list_(home: HomeOption = None, json: JsonOption = False) -> None:
     """Every model of the home: which is in use, until when, and what was decided last."""
     take(home, json)
-    from models import approval, store
+    from models import approval
+    from models.side_by_side import families
 
     place = home_folder().path
-    rows = [about(place, version) for version in store.versions(place)]
-    rows.sort(key=lambda row: (row["made_at"], row["version"]))
+    rows = families(place)[::-1]
     now = approval.standing(place)
     notes = now.notes(datetime.now(UTC)) if now else []
     if now is not None and now.version is None:
@@ -104,6 +104,7 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
     """One model: what it is, the gates as last judged, and every decision about it; the one in use without a name."""
     take(home, json)
     from models import decisions, gates, store
+    from models.side_by_side import about
 
     place = home_folder().path
     named = str(store.champion(place)["version"]) if version == "champion" else chosen(place, version)
@@ -125,56 +126,6 @@ def show(version: Version = "champion", home: HomeOption = None, json: JsonOptio
         for d in decided
     ]
     typer.echo("\n".join(lines))
-
-
-def about(place: Path, version: str) -> dict[str, Any]:
-    """What a line of the list says of a model."""
-    from models import store
-    from models.scorer import check_format
-
-    made_at = store.manifest(place, version).get("made_at", "")
-    try:
-        doc = store.load_model(place, version)
-    except InputError:  # the others are listed all the same
-        told = "REFUSED: its file is not the one that was saved"
-        return {"version": version, "family": "?", "until": "", "made_at": made_at, "standing": told}
-    standing = _standing(place, version, store.champion_entry(place))
-    try:
-        check_format(doc)
-    except InputError:
-        standing += "; OF AN OLDER FORMAT, no list can be made with it"
-    return {
-        "version": version,
-        "family": doc.get("family", "?"),
-        "until": doc["training"]["until"],
-        "made_at": made_at,
-        "standing": standing,
-        "load": doc.get("load", {}).get("load_id", ""),
-        "nature": doc.get("load", {}).get("nature", ""),
-    }
-
-
-def _standing(place: Path, version: str, entry: dict[str, Any] | None) -> str:
-    from models import decisions
-    from models.approval import standing_of
-
-    if entry is not None and entry["version"] == version:
-        now = standing_of(entry)
-        if not now.approved:
-            return "IN USE without an approval"
-        until = f", approved by {now.approved_by}" + (
-            f" until {now.expires_at:%Y-%m-%d}" if now.expires_at else ""
-        )
-        return "IN USE" + until + (", BY OVERRIDE" if now.override else "")
-    last = next((d for d in reversed(decisions.decisions(place)) if d["version"] == version), None)
-    if last is None:
-        return "challenger: nothing was decided yet"
-    done = {
-        "promote": "in use earlier, approved",
-        "rollback": "in use earlier, put back",
-        "off": "switched off",
-    }
-    return f"{done.get(last['kind'], last['kind'])} by {last['by']} on {last['at'][:10]}"
 
 
 def chosen(place: Path, version: str) -> str:
