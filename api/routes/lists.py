@@ -27,6 +27,7 @@ from risk.published import PublishedList, lists, names, row_words
 from risk.teams import find_team, teams
 from risk.today import Asked, Today, choices, see, unnamed, whereabouts
 from risk.who import other_records
+from risk.words import day
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
@@ -169,7 +170,7 @@ def a_list(
             "onlys": choices("only", viewer.may("list.read")),
             "orders": choices("order", viewer.may("list.read")),
         }
-        return Markup(body.render(facts)), f"{today.team_name}, {published.as_of:%d %B %Y}"
+        return Markup(body.render(facts)), f"List of {day(published.as_of)}, {today.team_name}"
 
     more = ("page", viewer.role, viewer.duties, viewer.opened, latest and latest.list_id)
     made, title = _answer(request, viewer, list_id, asked, more, make)
