@@ -87,10 +87,16 @@ def environment() -> Environment:
         menu=menu,
         csrf_field=csrf_field,
         govuk=govuk,
-        role_name=lambda role: table().roles[role].name,
+        role_name=_role_name,
         purpose_name=lambda purpose: table().purposes[purpose].name,
     )
     return pages
+
+
+def _role_name(role: str) -> str:
+    """A role in words; whoever ran a command has none of ours."""
+    known = table().roles.get(role)
+    return known.name if known else role.capitalize()
 
 
 def page(request: Request, viewer: Any, template: str, status: int = 200, **facts: Any) -> HTMLResponse:

@@ -26,12 +26,12 @@ from risk.words import LONDON, count, day
 
 LOOKS = ("consultation", "disclosure")
 TITLES = {
-    "own_name": ("Own name", "Opened or searched for somebody of their own name, or of a name very like it."),
+    "own_name": ("Own name", "Opened or searched for somebody of their own given name and surname."),
     "surname": ("Same surname", "Opened or searched for somebody of their own surname."),
     "volume": ("Volume", "Opened far more persons in a day, one at a time, than is usual in the role."),
     "outside": ("Outside district", "Opened persons of districts that are not theirs."),
     "refused": ("Refused", "Was refused often in a day."),
-    "clock": ("Clock set back", "A row is earlier than the one before it: the machine's clock was changed."),
+    "clock": ("Clock set back", "A row is earlier than the one before it: the machine’s clock was changed."),
 }
 
 

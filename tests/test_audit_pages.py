@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
+from api.app import create_app
 from api.cli import run_command
 from risk.audit import record, this_user
 from risk.store import Database
@@ -17,10 +20,8 @@ from tests.databases import trail_of
 from tests.signing import client_of
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A home with nothing loaded and three rows."""
-    place = tmp_path / "home"
+def written(place: Path) -> Path:
+    """A home with nothing loaded and four rows."""
     place.mkdir()
     database = Database.of(place)
     for n in range(3):
@@ -33,8 +34,31 @@ def home(tmp_path: Path) -> Path:
     return place
 
 
-def test_an_auditor_says_what_for_and_finds_rows(home: Path) -> None:
-    auditor = client_of(home, "auditor", purpose="audit", reference="COMPLAINT 7")
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Such a home, to be changed."""
+    return written(tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> FastAPI:
+    """A service over such a home, shared: tests of reading add rows, and change none."""
+    return create_app(written(tmp_path_factory.mktemp("audit") / "home"))
+
+
+@pytest.fixture
+def served(service: FastAPI) -> Path:
+    """The home of the shared service."""
+    return Path(service.state.desk.path)
+
+
+@pytest.fixture
+def auditor(service: FastAPI, served: Path) -> TestClient:
+    """An auditor of the shared service, an audit begun."""
+    return client_of(served, "auditor", purpose="audit", reference="COMPLAINT 7", app=service)
+
+
+def test_an_auditor_says_what_for_and_finds_rows(auditor: TestClient, served: Path) -> None:
     asked = auditor.get("/audit")
     assert asked.status_code == 200
     assert "CAD 1" not in asked.text, "nothing is shown before it is said what for"
@@ -47,14 +71,13 @@ def test_an_auditor_says_what_for_and_finds_rows(home: Path) -> None:
     assert "CAD 1" in found.text
     assert "CAD 2" not in found.text
     assert "<script>alert" not in found.text, "what was typed is shown as text"
-    last = trail_of(home)[-1]
+    last = trail_of(served)[-1]
     assert (last["act"], last["page"], last["persons"]) == ("consultation", "/audit", ["P1"])
     assert (last["purpose"], last["reference"]) == ("audit", "COMPLAINT 7")
     assert last["detail"] == "to keep personal data whole and secure: person P1"
 
 
-def test_rows_come_newest_first_a_page_at_a_time(home: Path) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_rows_come_newest_first_a_page_at_a_time(auditor: TestClient) -> None:
     first = auditor.get("/api/v1/audit?why=security&limit=2&person=P9").json()
     assert [row["seq"] for row in first["rows"]] == [3, 2]
     assert first["before"] == 2
@@ -69,8 +92,7 @@ def test_rows_come_newest_first_a_page_at_a_time(home: Path) -> None:
     [("act=disclosure", [4]), ("place=persons", [3, 2, 1]), ("place=%25", []), ("outside=true", [3]),
      ("who=nobody", []), ("person=Q07", [4]), ("since=2020-01-01&until=2020-01-02", [])],
 )  # fmt: skip
-def test_rows_are_narrowed(home: Path, query: str, seqs: list[int]) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_rows_are_narrowed(auditor: TestClient, query: str, seqs: list[int]) -> None:
     rows = auditor.get(f"/api/v1/audit?why=lawfulness&before=5&{query}").json()["rows"]
     assert [row["seq"] for row in rows] == seqs
 
@@ -80,8 +102,7 @@ def test_rows_are_narrowed(home: Path, query: str, seqs: list[int]) -> None:
     [("why=curiosity", "why"), ("why=security&act=peeking", "act"), ("why=security&since=yesterday", "since"),
      ("why=security&until=9999-12-31", "until"), ("why=security&since=0001-01-01", "since")],
 )  # fmt: skip
-def test_what_cannot_be_asked_is_said_with_a_cure(home: Path, query: str, field: str) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_what_cannot_be_asked_is_said_with_a_cure(auditor: TestClient, query: str, field: str) -> None:
     page = auditor.get(f"/audit?{query}")
     if query.endswith("0001-01-01"):  # a day long ago is a day
         assert page.status_code == 200
@@ -94,8 +115,7 @@ def test_what_cannot_be_asked_is_said_with_a_cure(home: Path, query: str, field:
     assert problem.json()["cure"]
 
 
-def test_one_row_shows_every_person_of_it(home: Path) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_one_row_shows_every_person_of_it(auditor: TestClient) -> None:
     listed = auditor.get("/audit?why=security&act=disclosure").text
     assert "and 25 more" in listed
     assert "Q29" not in listed
@@ -107,16 +127,15 @@ def test_one_row_shows_every_person_of_it(home: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ["proactive", "dalo", "supervisor", "analyst", "records", "administrator"])
-def test_nobody_else_reads_the_trail(home: Path, role: str) -> None:
-    other = client_of(home, role)
+def test_nobody_else_reads_the_trail(service: FastAPI, served: Path, role: str) -> None:
+    other = client_of(served, role, app=service)
     for path in ("/audit?why=security", "/audit/1?why=security", "/audit/unusual?why=security",
                  "/api/v1/audit?why=security", "/api/v1/audit/head"):  # fmt: skip
         assert other.get(path).status_code == 403, path
-    assert trail_of(home)[-1]["act"] == "access", "and the attempt is a row"
+    assert trail_of(served)[-1]["act"] == "access", "and the attempt is a row"
 
 
-def test_the_unusual_is_told_on_page_and_as_json(home: Path) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_the_unusual_is_told_on_page_and_as_json(auditor: TestClient) -> None:
     assert "opened somebody outside" not in auditor.get("/audit/unusual").text
     page = auditor.get("/audit/unusual?why=self_monitoring&days=31").text
     assert "opened somebody outside their districts once" in page
@@ -128,8 +147,7 @@ def test_the_unusual_is_told_on_page_and_as_json(home: Path) -> None:
     assert auditor.get("/api/v1/audit/unusual?why=self_monitoring&days=0").status_code in (400, 422)
 
 
-def test_the_head_is_told(home: Path) -> None:
-    auditor = client_of(home, "auditor", purpose="audit")
+def test_the_head_is_told(auditor: TestClient) -> None:
     head = auditor.get("/api/v1/audit/head").json()
     assert head["rows"] >= 4
     assert head["carried"] >= 1
