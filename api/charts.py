@@ -36,7 +36,7 @@ def hundred(score: Mapping[str, Any]) -> Markup:
     high = hit if score["p_high"] is None else ceil(round(100 * score["p_high"], 9))
     dots = []
     for number in range(100):
-        kind = "sure" if number < low else "maybe" if number < high else "other"
+        kind = "sure" if number < low else "best" if number < hit else "maybe" if number < high else "other"
         x, y = 9 + number % 20 * 19, 9 + number // 20 * 19
         dots.append(f'<circle class="{kind}" cx="{x}" cy="{y}" r="7"/>')
     said = f"{score['in_100']} people with histories like this"
@@ -92,7 +92,7 @@ def bars(reasons: Sequence[Mapping[str, Any]]) -> Markup:
     scale = (SPAN - 4) / (high - low)
     zero = 2 - low * scale
     height = len(drawn) * STEP
-    parts = [f'<line class="axis" x1="{zero:.1f}" y1="18" x2="{zero:.1f}" y2="{height}"/>']
+    parts = []
     for place, (title, share) in enumerate(drawn):
         y = place * STEP
         width = max(abs(share) * scale, 2)
@@ -103,6 +103,7 @@ def bars(reasons: Sequence[Mapping[str, Any]]) -> Markup:
             f'<text class="value" x="{SPAN}" y="{y + 16}" text-anchor="end">{sign}{abs(share):.2f}</text>'
             f'<rect class="{"up" if share > 0 else "down"}" x="{x:.1f}" y="{y + 22}" '
             f'width="{width:.1f}" height="{BAR}"/>'
+            f'<line class="axis" x1="{zero:.1f}" y1="{y + 19}" x2="{zero:.1f}" y2="{y + 25 + BAR}"/>'
         )
     words = "; ".join(
         f"{title} {'raises' if share > 0 else 'lowers'} it by {abs(share):.2f}" for title, share in drawn
