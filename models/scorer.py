@@ -195,23 +195,17 @@ class Scorer:
             kept = held_back(base + raised, tail) - base
             share = np.divide(kept, raised, out=np.ones_like(raised), where=kept != raised)
             parts = {name: values * share for name, values in parts.items()}
-        frames = [self._long(features, "(intercept)", None, np.full(n, base))]
-        frames += [self._long(features, name, features[name], values[:n]) for name, values in parts.items()]
-        return pl.concat(frames)
-
-    def _long(self, features: pl.DataFrame, name: str, values: pl.Series | None, part: Array) -> pl.DataFrame:
-        value = (
-            pl.Series([None] * features.height, dtype=pl.Float64)
-            if values is None
-            else values.cast(pl.Float64)
-        )
+        keys, names = features[self.key], ["(intercept)", *parts]
+        values = [pl.Series("value", [None] * n, dtype=pl.Float64)]
+        values += [features[name].cast(pl.Float64).alias("value") for name in parts]
         return pl.DataFrame(
             {
-                self.key: features[self.key],
-                "column": pl.Series([name] * features.height, dtype=pl.String),
-                "value": value,
-                "contribution": part,
-            }
+                self.key: pl.concat([keys] * len(names)),
+                "column": np.repeat(np.array(names, dtype=np.object_), n).tolist(),
+                "value": pl.concat(values),
+                "contribution": np.concatenate([np.full(n, base), *(part_[:n] for part_ in parts.values())]),
+            },
+            schema_overrides={"column": pl.String},
         )
 
 

@@ -125,7 +125,7 @@ class Explainer:
         self._lost = catalogue.left_out("offender", view.records.missing)
         self._apart = {f.name for f in catalogue.features("offender") if group_of(f) == APART}
         self._references = dict(view.identity("event_place").select("event_id", "reference").iter_rows())
-        self._records = near if near is not view.records else narrowed(view.records, wanted)
+        self._records = near if few else narrowed(view.records, wanted)
         self._t = scored.as_of
 
     def of(self, person_id: str) -> Explanation:
