@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import datetime
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
+from features.home import Home
 from risk.exports import text_cell
+from risk.holds import held
 from risk.published import Shown, row_words
+from risk.store import Database
+from risk.view import View
 from risk.words import count, day, day_time
 
 CSV_COLUMNS = (
-    "rank", "change", "person_id", "district", "team_rank", "in_100", "p_serious", "expected_harm", "harm_days_365",
-    "incidents_30", "incidents_90", "incidents_365", "days_since", "victims_1095", "count_rank", "state",
-    "release_due", "reasons", "age_unknown",
+    "rank", "change", "hold", "person_id", "district", "team_rank", "in_100", "p_serious", "expected_harm",
+    "harm_days_365", "incidents_30", "incidents_90", "incidents_365", "days_since", "victims_1095", "count_rank",
+    "state", "release_due", "reasons", "age_unknown",
 )  # fmt: skip
 
 
@@ -24,6 +30,17 @@ def reason_text(reason: dict[str, Any]) -> str:
         return str(reason["sentence"])
     more = f" and {reason['more']:,} more" if reason["more"] else ""
     return f"{reason['sentence']}: {', '.join(reason['references'])}{more}"
+
+
+def with_holds(view: Shown, home: Home) -> Shown:
+    """The list with the line of a hold (identity or role in doubt) on every row that has one, "" on the others."""
+    clusters = View(home.require(), datetime.now(UTC)).clusters
+    now = dict(clusters.select("person_id", "cluster_id").iter_rows())
+    known = {row["person_id"]: now.get(row["person_id"], row["person_id"]) for row in view.rows}
+    with closing(Database.of(home.path)) as db:
+        holds = held(db, set(known.values()), clusters)
+    lines = {person: holds[who].line for person, who in known.items() if who in holds}
+    return replace(view, rows=[row | {"hold": lines.get(row["person_id"], "")} for row in view.rows])
 
 
 def list_as_dict(view: Shown) -> dict[str, Any]:
@@ -83,6 +100,7 @@ def print_list(view: Shown) -> None:
     for row in view.rows:
         words = row_words(row)
         who = [
+            row["hold"].upper(),
             view.names.get(row["person_id"]),
             f"{row['person_id']} · {row['district']}",
             *(row["state"] or []),
@@ -99,6 +117,7 @@ def print_list(view: Shown) -> None:
             escape("\n".join(filter(None, [*who, words["release"], words["identity"]]))),
             "\n".join(figures),
             escape("\n".join(f"{n}. {reason_text(r)}" for n, r in enumerate(row["reasons"] or [], 1))),
+            style="dim" if row["hold"] else None,
         )
     console.print(table)
     for line in _below(view):

@@ -6,6 +6,7 @@ at, so that a list made for a later T knows what had been decided by then.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -67,13 +68,22 @@ class Seen:
 def checked_text(field: str, value: str, *, least: int | None = None) -> str:
     """A free text without surrounding space. FieldError when it is too short or too long, saying by how much."""
     limits = settings("decisions")["limits"]
-    text, least = value.strip(), limits["reason_least"] if least is None else least
+    text, least = plain_text(value), limits["reason_least"] if least is None else least
     if len(text) < least:
         raise FieldError(field, "Give a reason in your own words.", f"Write at least {least} characters.")
     if len(text) > limits["text_most"]:
         over = len(text) - limits["text_most"]
         raise FieldError(field, f"The text is {over:,} characters too long.", "Shorten it; nothing was cut.")
     return text
+
+
+def plain_text(value: str) -> str:
+    """Text as a database keeps it: without surrounding space and without what nobody can type (controls but the end of
+    a line and the tab, halves of characters)."""
+    kept = (
+        c for c in value.replace("\r\n", "\n") if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"}
+    )
+    return "".join(kept).strip()
 
 
 def checked_code(field: str, value: str, known: Iterable[str], what: str) -> str:
@@ -85,7 +95,7 @@ def checked_code(field: str, value: str, known: Iterable[str], what: str) -> str
 
 def checked_owner(value: str | None, *, asked: bool) -> str | None:
     """Who owns it. FieldError when it is asked for and not given, or is too long."""
-    text, most = (value or "").strip(), settings("decisions")["limits"]["owner_most"]
+    text, most = plain_text(value or ""), settings("decisions")["limits"]["owner_most"]
     if asked and not text:
         raise FieldError("owner", "Say who owns this.", "Give a name or a collar number.")
     if len(text) > most:
@@ -124,7 +134,10 @@ def signed(who: Who, reason: str, about: datetime) -> dict[str, Any]:
 def add(db: Database, table: sa.Table, values: Mapping[str, Any]) -> int | None:
     """Add a row: its id, 0 for a table without one of its own, or None when another row took its number first."""
     try:
-        with db.begin() as connection, connection.begin_nested():  # a lost race undoes this row, not the act around
+        with (
+            db.begin() as connection,
+            connection.begin_nested(),
+        ):  # a lost race undoes this row, not the act around
             key = connection.execute(sa.insert(table).values(**values)).inserted_primary_key
             return int(key[0]) if key is not None and "id" in table.c else 0
     except sa.exc.IntegrityError:

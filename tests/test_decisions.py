@@ -9,10 +9,11 @@ import polars as pl
 import pytest
 
 from features.errors import InputError, NotFoundError
-from risk import actions, decisions
+from risk import actions, decisions, written
 from risk.decisions import choices, decide, history, standing, waiting
 from risk.settings import settings
 from risk.store import Database
+from risk.store.tables_decisions import DECISION
 from risk.written import CrossedError, FieldError
 from tests.deciding import ANN, BOB, NEXT_WEEK, SAM, SEEN, SUE, WHY, T, proposed, who
 
@@ -187,3 +188,19 @@ def test_the_words_of_decisions_never_call_anybody_low_risk() -> None:
     assert "low risk" not in words
     assert "low-risk" not in words
     assert {name for name, rule in choices().items() if rule.get("waits")} == {"disagree_down"}
+
+
+def test_a_row_that_lost_the_race_is_undone_and_the_act_around_it_goes_on(database: Database) -> None:
+    first = decide(database, ANN, "P1", proposed(), SEEN)
+    same = {column.name: first[column.name] for column in DECISION.c if column.name != "id"}
+    with database.begin():
+        assert written.add(database, DECISION, same) is None, "the number is taken"
+        assert decide(database, BOB, "P1", proposed("not_now", version=1), SEEN)["version"] == 2
+    assert [one["by"] for one in decisions.decisions(database, ["P1"])["P1"]] == ["bob", "ann"]
+
+
+def test_what_nobody_can_type_is_left_out_and_the_rest_kept_to_the_letter(database: Database) -> None:
+    text = "He said \x00 “I’ll be back” – 3½ times\r\nand left \ud800<script>alert(1)</script>"
+    made = decide(database, ANN, "P1", proposed(reason=text, owner="PC \x00Zoë"), SEEN)
+    assert made["reason"] == "He said  “I’ll be back” – 3½ times\nand left <script>alert(1)</script>"
+    assert made["owner"] == "PC Zoë"

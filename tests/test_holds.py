@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import polars as pl
 import pytest
 
+from api.printing import list_as_csv, list_as_dict, with_holds
 from features.errors import InputError, NotFoundError
+from features.home import Home
 from risk import holds
 from risk.holds import Hold, held, place_hold
+from risk.priority import publish
+from risk.published import shown
 from risk.store import Database
 from risk.words import LONDON
 from risk.workdays import is_working
@@ -87,6 +94,19 @@ def test_a_hold_on_a_record_holds_for_the_person(database: Database) -> None:
     found = held(database, ["P7"], one)
     assert isinstance(found["P7"], Hold)
     assert held(database, ["P7"]) == {}
+
+
+def test_the_printed_list_and_its_table_say_who_is_on_hold(small_home_maker: Callable[..., Path]) -> None:
+    home = Home(small_home_maker())
+    made = publish(home, T)
+    with closing(Database.of(home.path)) as db:
+        place_hold(db, ANN, "P1", "role", DOUBT, T)
+    view = with_holds(shown(made, home), home)
+    head, first, *others = list_as_csv(view).splitlines()
+    assert head.split(",")[2] == "hold"
+    assert first.split(",")[2].startswith("On hold: identity or role in doubt since")
+    assert all(line.split(",")[2] == "" for line in others)
+    assert [bool(row["hold"]) for row in list_as_dict(view)["rows"]] == [True, False, False, False, False]
 
 
 def test_each_field_at_fault_is_said(database: Database) -> None:

@@ -80,11 +80,11 @@ def list_(
     """Print a published list, the latest unless told otherwise. The look is written down."""
     take(home, json)
     purpose = purpose_of(purpose)
-    from api.printing import list_as_csv, list_as_dict, print_list
+    from api.printing import list_as_csv, list_as_dict, print_list, with_holds
     from risk.published import read_list, shown
 
     place = home_folder()
-    view = shown(read_list(place, list_id), place, team=team, top=top)
+    view = with_holds(shown(read_list(place, list_id), place, team=team, top=top), place)
     write_down(
         place,
         "consultation" if format is Format.table and not OPTIONS.json else "disclosure",
