@@ -111,7 +111,7 @@ def _answers(rows: _Rows, mine: Kept) -> None:
     if not table:
         mine.never.append("A risk assessment")
     elif never:
-        mine.never.append(f"Assessment questions {_runs(never)}")
+        mine.never.append(f"Assessment {'question' if len(never) == 1 else 'questions'} {_runs(never)}")
 
 
 def _runs(numbers: Sequence[int]) -> str:

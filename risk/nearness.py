@@ -103,7 +103,7 @@ def nearness(view: View, person: str, place: Place, happened: Sequence[Happened]
     days = None if since is None else days_between(since, view.t)
     age = f"recorded {day(since)}, {ago(days)}" if since else "the records do not say since when"
     old = days is None or days > said["old"]["days"]
-    return Nearness(band, f"Latest known address: {words} ({age})", since, days, old, tuple(notes))
+    return Nearness(band, f"Latest known address: {words}; {age}", since, days, old, tuple(notes))
 
 
 def homes_apart(view: View, person: str, others: Sequence[str]) -> dict[str, dict[str, str]]:

@@ -44,7 +44,7 @@ class Clock:
     at: datetime
     due: datetime
     enhanced: bool
-    source: str
+    basis: str
     met_at: datetime | None = None
 
     def state(self, t: datetime) -> str:
@@ -81,7 +81,7 @@ def clocks(
                 at=at,
                 due=due_by(at, days),
                 enhanced=event.domestic and "enhanced" in started,
-                source=started["source"],
+                basis=started["basis"],
                 met_at=min((c.at for c in reached if _meets(c, to, event_id, at)), default=None),
             )
             # An arrest that ends in bail is told by two tables: one thing to tell of it, the earlier
@@ -213,7 +213,7 @@ def owed(
             f"tell them: {c.words} {day(c.at)} ({references.get(c.event_id, c.event_id)}); no contact recorded since",
             c.due,
             c.due < t,
-            f"{c.source}{'; Enhanced Rights' if c.enhanced else ''}",
+            f"{c.basis}{', Enhanced Rights' if c.enhanced else ''}",
         )
         for c in open_ones
         if c.at > since

@@ -14,10 +14,11 @@ from typing import Any
 
 import polars as pl
 
+from features.clocks import ALWAYS
 from features.schema import QUESTIONS
 from risk.history import Happened, history
 from risk.known import Kept, known
-from risk.nearness import nearness
+from risk.nearness import nearness, stays
 from risk.promises import Reached, owed
 from risk.published import names
 from risk.settings import settings
@@ -29,7 +30,7 @@ from risk.who import identity, other_records
 from risk.words import ago, count, day, days_between, plain
 
 CAUTION = "This does not replace your assessment."
-NO_PLACE = "Opened without a call: with its reference the sheet says how near the latest known address is."
+NO_PLACE = "Opened without a call: with its reference the sheet says how near the latest known address is"
 A_YEAR = timedelta(days=365)
 TABLES = {
     "risk_assessment": "risk assessments", "victim_plan": "victim plans", "marker": "warning markers",
@@ -102,13 +103,19 @@ def _everyone(happened: Sequence[Happened]) -> list[str]:
 def _near(view: View, person: str, call: Call | None, happened: Sequence[Happened]) -> dict[str, Any]:
     """How near the latest known address is to the call's; the words alone where there is no place to compare."""
     if call is None or call.place is None:
-        words = NO_PLACE if call is None else "The call has no address in the records."
+        words = NO_PLACE if call is None else "The call has no address in the records"
         return {"band": None, "words": words, "since": None, "days_old": None, "old": False, "notes": []}
     return nearness(view, person, call.place, happened).as_dict()
 
 
 def _kept(one: Kept, known_as: dict[str, str]) -> dict[str, Any]:
-    return one.as_dict() | {"who": None if one.of is None else called(one.of, known_as)}
+    """What is known of one person, and the same by where it stands, newest first (``by_source``)."""
+    by_source: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for fact in sorted(one.facts, key=lambda fact: fact.when or ALWAYS, reverse=True):
+        stands = (day(fact.when) if fact.when else "undated", fact.source)
+        by_source.setdefault(stands, []).append(fact.as_dict())
+    said = [{"when": when, "source": source, "facts": facts} for (when, source), facts in by_source.items()]
+    return one.as_dict() | {"who": None if one.of is None else called(one.of, known_as), "by_source": said}
 
 
 def _who(view: View, person: str, known_as: dict[str, str]) -> dict[str, Any]:
@@ -130,17 +137,15 @@ def _who(view: View, person: str, known_as: dict[str, str]) -> dict[str, Any]:
 
 def _last_place(view: View, person: str) -> str:
     """The district of the latest address and its age; the address itself may be a victim's, so it is not here."""
-    places = (
-        view.identity("residence")
-        .filter(pl.col("person_id") == person)
-        .join(view.identity("address").select("address_id", "district"), on="address_id", how="left")
-        .sort("at", "address_id")
-    )
-    if places.is_empty():
-        return "no address with a date in the records"
-    row = places.row(-1, named=True)
-    left = f", left {day(row['ended_on'])}" if row["ended_on"] else ""
-    return f"district {row['district'] or 'not recorded'}, address recorded from {day(row['at'])}{left}"
+    known = stays(view, [person])[person]
+    stay = next((one for one in known if one.left is None), known[0] if known else None)
+    if stay is None:
+        return "no address in the records"
+    places = view.identity("address").filter(pl.col("address_id") == stay.address_id)
+    district = next(iter(places["district"]), None) or "not recorded"
+    since = "undated" if stay.since <= ALWAYS else f"recorded {day(stay.since)}"
+    left = f", left {day(stay.left)}" if stay.left else ""
+    return f"district {district}, address {since}{left}"
 
 
 def _now(state: State, known_as: dict[str, str], view: View, person: str) -> dict[str, Any]:

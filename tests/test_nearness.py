@@ -28,8 +28,8 @@ def view(sheet_home: Path) -> View:
         ("A9", "under_1_km", "under 1 km from here"),
         ("A8", "under_10_km", "under 10 km from here"),
         ("A3", "further", "10 km or further from here"),
-        ("A4", "unknown", "how far from here is not known"),
-        ("A0", "unknown", "how far from here is not known"),
+        ("A4", "unknown", "distance from here not known"),
+        ("A0", "unknown", "distance from here not known"),
     ],
 )
 def test_five_things_can_be_said_and_never_that_he_is_not_near(

@@ -98,8 +98,7 @@ def test_what_is_owed_is_sorted_most_overdue_first_and_says_its_basis(
     assert kinds == {"promise", "update", "code"}
     code = next(line for line in found.lines if "bail conditions changed" in line.what)
     assert code.what == "tell them: bail conditions changed 27 May 2025 (REF-E04); no contact recorded since"
-    assert code.basis.startswith("Victims' Code, Right 6 (d)")
-    assert code.basis.endswith("Enhanced Rights")
+    assert code.basis == "Victims' Code, Right 6 (d), Enhanced Rights"
     update = next(line for line in found.lines if line.kind == "update")
     assert update.what == "update every 14 days, last contact 22 April 2025", "no answer is no update"
     assert day(found.last_contact["V1"]) == "22 April 2025"
@@ -129,5 +128,5 @@ def test_a_clock_that_was_only_recalled_is_shown_to_nobody(
 def test_every_clock_of_the_data_file_says_where_it_was_read() -> None:
     known: list[dict[str, Any]] = settings("clocks")["clock"]
     assert len({one["name"] for one in known}) == len(known)
-    assert all(one["source"] and one["mark"] in ("found", "recalled") for one in known)
+    assert all(one["source"] and one["basis"] and one["mark"] in ("found", "recalled") for one in known)
     assert {one["table"] for one in known} == {"custody", "bail", "offence"}
