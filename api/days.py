@@ -6,17 +6,16 @@ placed a second ago greys its row. Answers already made for the same rows, stamp
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from threading import Lock
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import polars as pl
 import sqlalchemy as sa
 from fastapi import Request
 
+from api.kept import Kept, Made
 from api.routes.asked import desk_of
 from risk.decisions import Standing, standing
 from risk.settings import settings
@@ -37,46 +36,38 @@ WRITTEN = (
     tables.NOMINATION,
     tables.NOMINATION_WORD,
 )
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ready:
-    """A prepared list with the references of its persons as they are now."""
+    """A prepared list with the references of its persons as they are now; ``key`` names what it was prepared from."""
 
     day: Day
-    state: str  # of the records it was prepared from
+    key: Hashable
     clusters: pl.DataFrame
 
 
 class Days:
-    """Prepared lists of one desk."""
+    """Prepared lists of one desk, for several threads: of those who ask at once one prepares and the others wait."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._lock = Lock()
-        self._days: OrderedDict[str, Ready] = OrderedDict()
-        self._standing: tuple[Hashable, dict[str, Standing]] = ((), {})
-        self._answers: OrderedDict[Hashable, Any] = OrderedDict()
+        self._days, self._standing, self._answers = Kept(DAYS_KEPT), Kept(DAYS_KEPT), Kept(ANSWERS_KEPT)
 
     def ready(self, list_id: str) -> Ready:
         """A list by its id or "latest", as of now if it is the latest, else as of its own T."""
         desk = self._desk
         published, latest = desk.published(list_id), desk.latest()
-        state = desk.load().records().state
         live = latest is not None and latest.list_id == published.list_id
         t = max(desk.now(), published.as_of) if live else published.as_of
-        fresh = timedelta(minutes=settings("today")["fresh"]["minutes"])
-        with self._lock:  # of several requests after an append one prepares and the others wait for it
-            kept = self._days.get(published.list_id)
-            if kept is None or kept.state != state or not timedelta(0) <= t - kept.day.t < fresh:
-                view = desk.around(persons_of(published), t)
-                kept = Ready(prepare(published, view, desk.view(published.as_of)), state, view.clusters)
-                self._days[published.list_id] = kept
-                while len(self._days) > DAYS_KEPT:
-                    self._days.popitem(last=False)
-            self._days.move_to_end(published.list_id)
-        return kept
+        minutes = settings("today")["fresh"]["minutes"]
+        key = (published.list_id, desk.state(), live, int(t.timestamp()) // (60 * minutes))
+
+        def made() -> Ready:
+            view = desk.around(persons_of(published), t, steps=1)
+            return Ready(prepare(published, view, desk.teams()), key, view.clusters)
+
+        return self._days.of(key, made)
 
     def stamp(self) -> Hashable:
         """Changes whenever somebody has written something about a person, and every minute: overdue is of the hour."""
@@ -87,28 +78,17 @@ class Days:
 
     def standing(self, ready: Ready, stamp: Hashable) -> Mapping[str, Standing]:
         """Where each person of a list stands with those who decide, by the reference on the list."""
-        key = (ready.day.published.list_id, ready.state, stamp)
-        kept, found = self._standing
-        if kept != key:
+
+        def made() -> dict[str, Standing]:
             now = {person: ready.day.moved_on.get(person, person) for person in ready.day.persons()}
             told = standing(self._desk.db, set(now.values()), ready.clusters)
-            found = {person: told[known] for person, known in now.items()}
-            self._standing = (key, found)
-        return found
+            return {person: told[known] for person, known in now.items()}
 
-    def answer(self, key: Hashable, make: Callable[[], T]) -> T:
+        return self._standing.of((ready.key, stamp), made)
+
+    def answer(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """An answer made before for the same key, else made now. The key must hold all the answer rests on."""
-        with self._lock:
-            if key in self._answers:
-                self._answers.move_to_end(key)
-                found: T = self._answers[key]
-                return found
-        made = make()
-        with self._lock:
-            self._answers[key] = made
-            while len(self._answers) > ANSWERS_KEPT:
-                self._answers.popitem(last=False)
-        return made
+        return self._answers.of(key, make)
 
 
 def days_of(request: Request) -> Days:

@@ -20,7 +20,7 @@ from risk.history import events_of, pairs
 from risk.published import PublishedList, names, parts_of, row_words, withheld
 from risk.settings import settings
 from risk.state import LOCKED_UP, State, states
-from risk.teams import Team, find_team, teams
+from risk.teams import Team, find_team
 from risk.view import View
 from risk.who import doubled
 from risk.words import count, day, listed
@@ -62,11 +62,9 @@ def persons_of(published: PublishedList) -> list[str]:
     return list(dict.fromkeys([*named, *published.apart["person_id"].to_list(), *gone]))
 
 
-def prepare(published: PublishedList, view: View, whole: View) -> Day:
-    """A list as the records of ``view`` stand: a view around :func:`persons_of`, as of now for the latest list.
-
-    ``whole`` is any view of the load; its teams are those of the force.
-    """
+def prepare(published: PublishedList, view: View, force: list[Team]) -> Day:
+    """A list as the records of ``view`` stand: a view of :func:`persons_of` and one tie around them, as of now for the
+    latest list. ``force``: the teams of the force."""
     hide = withheld(view, published.list_id)
     rows = [hide(row) for row in published.placed()]
     apart = [hide(row) for row in published.apart.iter_rows(named=True)]
@@ -81,7 +79,7 @@ def prepare(published: PublishedList, view: View, whole: View) -> Day:
     for row in made:
         row["name"] = called.get(row["person_id"])
     moved_on = {person: known for person, known in now.items() if person != known}
-    return Day(published, view.t, made, apart, gone, called, teams(whole), moved_on)
+    return Day(published, view.t, made, apart, gone, called, force, moved_on)
 
 
 class _Told:

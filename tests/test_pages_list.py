@@ -130,9 +130,10 @@ def test_owner_and_decision_stand_beside_the_rank_and_can_be_asked_for(home: Pat
     team = clients(home)
     client = team(username="pc.hart")
     assert "nobody yet" in row_of(client.get(LIST).text, "P1")
-    due = (date.today() + timedelta(days=7)).isoformat()
+    due = date.today() + timedelta(days=7)
     typed = {"choice": "adopt", "code_adopt": "records", "reason": "Three teams agree", "owner": "pc.hart"}
-    sent = client.post("/persons/P1/decide", data=typed | {"due_on": due, "version": "0"})
+    when = {"due_on_day": due.day, "due_on_month": due.month, "due_on_year": due.year}
+    sent = client.post("/persons/P1/decide", data=typed | when | {"version": "0"})
     assert sent.status_code == 200
     row = row_of(client.get(LIST).text, "P1")
     assert "pc.hart" in row
@@ -141,7 +142,7 @@ def test_owner_and_decision_stand_beside_the_rank_and_can_be_asked_for(home: Pat
     assert ranks(team(username="somebody.else").get(f"{LIST}?only=mine").text) == []
     assert ranks(client.get(f"{LIST}?only=unowned").text) == [2, 3, 4, 5]
     first = client.get(DATA).json()["rows"][0]
-    assert (first["owner"], first["decision"], first["due_on"]) == ("pc.hart", "Adopt", due)
+    assert (first["owner"], first["decision"], first["due_on"]) == ("pc.hart", "Adopt", due.isoformat())
 
 
 def test_analysts_see_pseudonyms_that_stay_the_same_and_no_record(read: Any) -> None:

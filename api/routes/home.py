@@ -12,7 +12,6 @@ from api.answers.base import PROBLEMS
 from api.answers.service import Health
 from api.routes.asked import desk_of
 from api.templates import menu, page
-from risk.teams import teams
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
@@ -23,7 +22,7 @@ def first(request: Request, viewer: Annotated[Viewer, allow("home")]) -> HTMLRes
     """Where to begin: what this viewer may open, and the latest list by team."""
     desk = desk_of(request)
     latest = desk.latest() if viewer.may("list.open") else None
-    known = teams(desk.view(latest.as_of)) if latest else []
+    known = desk.teams() if latest else []
     mine = [team for team in known if any(viewer.sees(district) for district in team.districts)]
     doors = menu(viewer, "/")
     return page(request, viewer, "home.html", latest=latest, teams=mine, doors=doors)

@@ -23,8 +23,8 @@ from api.templates import page
 from features.errors import InputError
 from risk.list_history import Difference, difference
 from risk.pseudonyms import pseudonyms
-from risk.published import PublishedList, lists, names, row_words
-from risk.teams import find_team, teams
+from risk.published import PublishedList, names, row_words
+from risk.teams import find_team
 from risk.today import Asked, Today, choices, see, unnamed, whereabouts
 from risk.who import other_records
 from risk.words import day
@@ -56,7 +56,7 @@ def every_list(
     """Every published list."""
     desk = desk_of(request)
     desk.look(viewer, "consultation", "/lists")
-    known = list(reversed(lists(desk.home)))
+    known = desk.lists()[::-1]
     part = known[offset : offset + LISTS_A_PAGE]
     shown = [(one, _counts(one, viewer.districts or None)) for one in part]
     older, newer = _beside(request, offset, LISTS_A_PAGE, len(known))
@@ -80,8 +80,8 @@ def all_lists(
     """Every published list, newest first; counts are those of ``team``, else of the viewer's districts."""
     desk = desk_of(request)
     desk.look(viewer, "consultation", "/lists", detail=team or "")
-    found = list(reversed(lists(desk.home)))
-    known = teams(desk.view(found[0].as_of)) if found else []
+    found = desk.lists()[::-1]
+    known = desk.teams() if found else []
     patch = viewer.districts or None
     if team is not None:
         patch = tuple(one for one in find_team(known, team).districts if viewer.sees(one))
@@ -135,7 +135,7 @@ def _answer(
             today = unnamed(today, lambda persons: pseudonyms(desk.path, persons))
         return make(ready, today), shown, today.team_name
 
-    key = (published.list_id, ready.state, ready.day.t, stamp, asked, by_name, *more)
+    key = (ready.key, stamp, asked, by_name, *more)
     found, shown, whose = days.answer(key, fresh)
     detail = whose if by_name else f"{whose}, under pseudonyms"
     desk.look(viewer, "consultation", "/lists/{list_id}", shown, published.list_id, detail=detail)
@@ -340,7 +340,7 @@ def changes(request: Request, viewer: Opens, list_id: str, since: Since = None) 
     """What changed from one list to another."""
     found, named, called = _changed(request, viewer, list_id, since)
     told = changes_as_dict(found, named, called, not viewer.may("list.read"))
-    others = [one for one in reversed(lists(desk_of(request).home)) if one.list_id != found.after.list_id]
+    others = [one for one in reversed(desk_of(request).lists()) if one.list_id != found.after.list_id]
     return page(request, viewer, "list_changes.html", found=found, told=told, others=others[:LISTS_A_PAGE])
 
 
