@@ -19,10 +19,12 @@ from starlette.middleware.sessions import SessionMiddleware
 
 from api import problems
 from api.access import unguarded
+from api.auth.oidc import Provider
 from api.auth.rates import Rates
 from api.auth.secrets import Key
 from api.desk import Desk
 from api.gate import HEADERS, Gate
+from api.openapi import document
 from api.routes import routers
 from api.settings import Settings
 from api.templates import environment
@@ -57,6 +59,7 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
     app.state.pages = environment()
     app.state.settings = chosen
     app.state.key = key
+    app.state.provider = Provider(chosen) if chosen.oidc_issuer else None
     app.state.rates = Rates(scale=chosen.rate_scale)
     # What the sign-in library keeps between leaving for the identity provider and coming back; nothing else uses it.
     app.add_middleware(
@@ -72,6 +75,7 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
     problems.install(app)
     for router in routers():
         app.include_router(router)
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     if loose := unguarded(app.routes):
         raise RuntimeError(f"no guard stands before {'; '.join(loose)}: api.access.allow, or access.toml [open]")

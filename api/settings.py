@@ -38,6 +38,8 @@ class Settings(BaseSettings):
     oidc_client_secret_file: Path | None = None
     oidc_name: str = "your force account"
     oidc_scopes: str = "openid profile"
+    oidc_prompt: str = ""
+    """Sent along as it is: ``login`` makes the provider ask for the password at every sign-in, for shared machines."""
     oidc_groups_claim: str = "groups"
     oidc_roles: dict[str, str] = Field(default_factory=dict)
     """Group of the identity provider: role in Doorstep."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -15,12 +15,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from api.app import HEADERS, create_app
+from api.settings import Settings
 from features.clocks import parse_as_of
-from features.errors import InputError
 from features.home import Home
-from risk.looks import log_path, looks
+from risk.audit import rows
 from risk.priority import publish, read_list
+from tests.signing import client_of
 
+ROOT = Path(__file__).parents[1]
 BASE = "http://127.0.0.1:8000"
 T = parse_as_of("2025-06-01")
 PAGES = ("/", "/lists", "/lists/latest", "/lists/latest?team=D1", "/lists/latest?top=2", "/persons/P1",
@@ -37,14 +39,27 @@ SHARED = (
 
 @pytest.fixture
 def home(small_home: Path, tmp_path: Path) -> Path:
-    """A copy of the home with its two lists, whose looks are this test's own."""
-    shutil.copytree(small_home, tmp_path / "home", ignore=shutil.ignore_patterns("looks.jsonl"))
+    """A copy of the home with its two lists, whose audit trail is this test's own."""
+    shutil.copytree(small_home, tmp_path / "home", ignore=without_trail)
     return tmp_path / "home"
 
 
-@pytest.fixture
-def client(home: Path) -> TestClient:
-    return TestClient(create_app(home), base_url=BASE)
+def without_trail(_: str, names: list[str]) -> set[str]:
+    """What a copied home leaves behind: who looked at the first."""
+    return {name for name in names if name.startswith(("doorstep.db", "audit-heads", "keys"))}
+
+
+@pytest.fixture(scope="module")
+def shared(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another copy, for tests that only look."""
+    place = tmp_path_factory.mktemp("shared") / "home"
+    shutil.copytree(small_home, place, ignore=without_trail)
+    return place
+
+
+@pytest.fixture(scope="module")
+def client(shared: Path) -> TestClient:
+    return client_of(shared, "supervisor")
 
 
 @pytest.mark.parametrize("path", [*PAGES, *(f"/api/v1{path}" for path in SHARED), "/api/v1/health"])
@@ -55,19 +70,20 @@ def test_every_route_answers_with_safety_headers(client: TestClient, path: str) 
         assert found.headers[name] == value
     if not path.startswith("/api"):
         assert found.text.count("OFFICIAL-SENSITIVE") == 2, "top and bottom"
-        assert found.text.count("SIMULATED, NO REAL PERSON") == 2
+        assert found.text.count("Simulated, no real person") == 2
         assert "Records up to 21 May 2025" in found.text
-        assert "<script" not in found.text
+        assert re.findall(r"<script(?! type=\"module\" src=\"/static/)", found.text) == []
         assert " style=" not in found.text
         assert "http" not in found.text.replace("http://www.w3.org/2000/svg", ""), "nothing from elsewhere"
 
 
-def test_the_list_as_json_says_what_the_page_shows(client: TestClient, home: Path) -> None:
+def test_the_list_as_json_says_what_the_page_shows(client: TestClient, shared: Path) -> None:
     body = client.get("/api/v1/lists/latest").json()
     page = client.get("/lists/latest").text
-    assert body["list_id"] == read_list(Home(home)).list_id
+    assert body["list_id"] == read_list(Home(shared)).list_id
     assert body["rows"][0]["name"] == "Adam Quillmark"
-    assert {row["person_id"] for row in body["apart"]} == {"P2", "P4", "P5", "V3"}
+    apart = client.get("/api/v1/lists/latest/apart").json()["apart"]
+    assert {row["person_id"] for row in apart} == {"P2", "P4", "P5", "V3"}
     for row in body["rows"]:
         assert row["person_id"] in page
         assert row["in_100"] in page
@@ -107,33 +123,41 @@ def test_pages_of_the_list_and_the_person_show_no_victims_name_address_or_safe_c
     assert "leave a message" in client.get("/persons/P1/sheet").text, "the sheet is where safe contact is"
 
 
-def test_every_look_is_written_down_before_it_is_shown(client: TestClient, home: Path) -> None:
+def test_every_look_is_written_down_before_it_is_shown(client: TestClient, shared: Path) -> None:
+    db = client.app.state.desk.db  # type: ignore[attr-defined]
+    before = len(rows(db, limit=10_000))
     client.get("/lists/latest?team=D1")
     client.get("/api/v1/persons/P1")
     client.get("/persons/P1/sheet")
     client.get("/persons/nobody")
     client.get("/api/v1/health")
-    seen = list(looks(home))
-    assert [(one["what"], one["by"]) for one in seen] == [
-        ("list", "page"),
-        ("person", "api"),
-        ("sheet", "page"),
+    seen = rows(db, after=before)
+    assert [(one["page"], one["face"]) for one in seen] == [
+        ("/lists/{list_id}", "page"),
+        ("/persons/{person_id}", "api"),
+        ("/persons/{person_id}/sheet", "page"),
+        ("/persons/{person_id}", "page"),
+        ("/api/v1/health", "api"),
     ]
-    assert seen[0]["detail"] == "Team D1"
+    assert seen[0]["list_id"] == read_list(Home(shared)).list_id
     assert {"P1", "P6"} <= set(seen[0]["persons"])
     assert "P7" not in seen[0]["persons"]
     assert seen[1]["persons"] == ["P1"]
-    assert all(one["who"] and one["at"] and one["count"] == len(one["persons"]) for one in seen)
+    assert seen[3]["persons"] == [], "nobody was shown"
+    assert {(one["username"], one["purpose"], one["reference"]) for one in seen} == {
+        ("test.supervisor", "investigation", "TEST")
+    }
 
 
-def test_what_cannot_be_written_down_is_not_shown(client: TestClient, home: Path) -> None:
-    log_path(home).unlink(missing_ok=True)
-    log_path(home).mkdir()
-    for path in ("/lists/latest", "/persons/P1", "/persons/P1/sheet", "/api/v1/persons/P1"):
+def test_what_cannot_be_written_down_is_not_shown(home: Path) -> None:
+    assert client_of(home, "supervisor").get("/persons/P1").status_code == 200
+    (home / "keys" / "audit.key").write_bytes(b"")
+    client = client_of(home, "supervisor")
+    for path in ("/lists/latest", "/persons/P1", "/persons/P1/sheet", "/api/v1/persons/P1", "/", "/account"):
         found = client.get(path)
-        assert found.status_code == 500
+        assert found.status_code in (400, 500, 503), path
         assert "Quillmark" not in found.text
-        assert "nothing is shown" in found.text
+        assert "audit" in found.text
 
 
 @pytest.mark.parametrize(
@@ -170,7 +194,7 @@ def test_our_own_fault_is_told_without_a_persons_data(
     def broken(*_: object) -> None:
         raise ValueError("P1 Adam Quillmark")
 
-    monkeypatch.setattr("api.routes.persons.person", broken)
+    monkeypatch.setattr("api.routes.persons.facts_of", broken)
     found = client.get("/persons/P1")
     assert found.status_code == 500
     assert "not your fault" in found.text
@@ -190,10 +214,10 @@ def test_names_are_text_not_markup(
     )
     home = small_home_maker("nasty", person=people)
     publish(Home(home), T)
-    client = TestClient(create_app(home), base_url=BASE)
+    client = client_of(home, "supervisor")
     for path in ("/lists/latest", "/persons/P1", "/persons/P1/sheet"):
         text = client.get(path).text
-        assert "<script" not in text
+        assert "<script>" not in text
         assert "&lt;script&gt;" in text
 
 
@@ -205,61 +229,70 @@ def test_only_this_machine_is_answered(client: TestClient, host: str) -> None:
 
 
 def test_a_caller_from_elsewhere_is_refused(home: Path) -> None:
-    afar = TestClient(create_app(home), base_url=BASE, client=("192.0.2.7", 40000))
+    app = create_app(home)
+    afar = TestClient(app, base_url=BASE, client=("192.0.2.7", 40000))
+    assert afar.get("/sign-in").status_code == 403
     assert afar.get("/api/v1/lists/latest").status_code == 403
-    near = TestClient(create_app(home), base_url=BASE, client=("127.0.0.1", 40000))
-    assert near.get("/api/v1/lists/latest").status_code == 200
+    near = TestClient(app, base_url=BASE, client=("127.0.0.1", 40000))
+    assert near.get("/sign-in").status_code == 200
+    assert near.get("/api/v1/lists/latest").status_code == 401
 
 
-def test_operational_records_are_not_served(small_home_maker: Callable[..., Path]) -> None:
-    with pytest.raises(InputError, match="operational records"):
-        create_app(small_home_maker("real", nature="operational"))
+def test_behind_tls_only_the_public_name_is_answered_and_browsers_are_told_to_keep_to_it(home: Path) -> None:
+    app = create_app(home, Settings(public_url="https://doorstep.force.example"))
+    found = TestClient(app, base_url="https://doorstep.force.example", client=("10.1.2.3", 4000)).get(
+        "/sign-in"
+    )
+    assert found.status_code == 200
+    assert found.headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+    cookie = found.headers["set-cookie"]
+    assert cookie.startswith("__Host-doorstep-before=")
+    assert {"Secure", "HttpOnly", "SameSite=lax", "Path=/"} <= {part.strip() for part in cookie.split(";")}
+    other = TestClient(app, base_url="https://elsewhere.example").get("/sign-in")
+    assert other.status_code == 403
+    assert "https://doorstep.force.example" in other.text
 
 
-def test_a_home_that_turns_operational_under_a_running_service_is_refused(
-    small_home_maker: Callable[..., Path], tmp_path: Path
-) -> None:
-    from features.ingest import ingest
-
-    home = small_home_maker("turning")
+def test_operational_records_are_served_to_who_signs_in(small_home_maker: Callable[..., Path]) -> None:
+    home = small_home_maker("real", nature="operational")
     publish(Home(home), T)
-    client = TestClient(create_app(home), base_url=BASE)
-    assert client.get("/persons/P1").status_code == 200
-    marker = tmp_path / "turning" / "extract" / "extract.json"
-    marker.write_text(json.dumps({"nature": "operational"}), encoding="utf-8")
-    ingest(marker.parent, Home(home))
-    found = client.get("/persons/P1")
-    assert found.status_code == 400
-    assert "Quillmark" not in found.text
-    assert client.get("/lists/latest").status_code == 400
+    client = client_of(home, "supervisor")
+    text = client.get("/lists/latest").text
+    assert "Quillmark" in text
+    assert "Simulated" not in text
+    stranger = TestClient(client.app, base_url=BASE)
+    assert "Quillmark" not in stranger.get("/lists/latest").text
 
 
 def test_a_public_load_says_so(small_home_maker: Callable[..., Path]) -> None:
     home = small_home_maker("public", nature="public")
     publish(Home(home), T)
-    text = TestClient(create_app(home), base_url=BASE).get("/lists/latest").text
-    assert text.count("PUBLIC RESEARCH DATA") == 2
-    assert "SIMULATED" not in text
+    text = client_of(home, "supervisor").get("/lists/latest").text
+    assert text.count("Public research data") == 2
+    assert "Simulated" not in text
 
 
 def test_before_the_first_load_model_or_list_the_pages_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
-    client = TestClient(create_app(tmp_path / "home"), base_url=BASE)
+    client = client_of(tmp_path / "home", "supervisor")
     assert "doorstep publish" in client.get("/").text
     assert client.get("/api/v1/health").json()["ok"] is False
     found = client.get("/lists/latest")
-    assert found.status_code == 400
-    assert "doorstep ingest" in found.text
+    assert found.status_code == 404
+    assert "doorstep publish" in found.text
+    assert "doorstep ingest" in client.get("/persons/P1").text
 
 
 def test_openapi_has_examples_and_describes_the_errors(client: TestClient) -> None:
     document = client.get("/api/v1/openapi.json").json()
-    assert set(document["paths"]) == {
+    assert set(document["paths"]) >= {
         "/api/v1/health", "/api/v1/lists", "/api/v1/lists/{list_id}", "/api/v1/persons/{person_id}",
-        "/api/v1/persons/{person_id}/sheet",
+        "/api/v1/persons/{person_id}/sheet", "/api/v1/me", "/api/v1/accounts",
     }  # fmt: skip
     for path in document["paths"].values():
-        assert {"200", "400", "404"} <= set(path["get"]["responses"])
+        for asked in path.values():
+            assert {"400", "401", "403", "404", "429", "503"} <= set(asked["responses"])
+    assert document["security"] == [{"token": []}, {"session": []}]
     row = document["components"]["schemas"]["ListRow"]["properties"]
     assert row["in_100"]["examples"] == ["7 in 100"]
 
@@ -267,15 +300,15 @@ def test_openapi_has_examples_and_describes_the_errors(client: TestClient) -> No
 def test_the_service_needs_no_training_library(home: Path) -> None:
     script = (
         "import sys\n"
-        "from fastapi.testclient import TestClient\n"
-        "from api.app import create_app\n"
-        "client = TestClient(create_app(__import__('pathlib').Path(sys.argv[1])), base_url='http://127.0.0.1')\n"
+        "from pathlib import Path\n"
+        "from tests.signing import client_of\n"
+        "client = client_of(Path(sys.argv[1]), 'supervisor')\n"
         "assert client.get('/lists/latest').status_code == 200\n"
         "assert client.get('/persons/P1').status_code == 200\n"
         "heavy = {'sklearn', 'pandas', 'mlflow', 'shap', 'numba', 'matplotlib', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script, str(home)], capture_output=True, text=True, check=False, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr

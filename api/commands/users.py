@@ -140,6 +140,25 @@ def password(username: Username, home: HomeOption = None, json: JsonOption = Fal
     say({"username": username, "one_time_password": fresh}, f"One-time password, for 24 hours: {fresh}")
 
 
+@users.command("provider")
+def provider(
+    username: Username,
+    subject: Annotated[str, typer.Argument(help="The subject (sub) by which the provider knows them.")],
+    home: HomeOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Let an account sign in with the identity provider of the settings; its password goes."""
+    take(home, json)
+    from api.auth.oidc import join
+    from api.settings import Settings
+
+    issuer = Settings.of(home_folder().path).oidc_issuer
+    with _accounts() as (written, _), written.database.begin():
+        join(written.database, username, issuer, subject)
+        written.write("alteration", "account joined to provider", detail=f"{username}: {subject}")
+    say({"username": username, "issuer": issuer}, f"{username} signs in with {issuer}.")
+
+
 @users.command("token")
 def token(
     username: Username,

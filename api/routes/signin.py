@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import urlsplit
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -12,6 +13,7 @@ from api.access import Viewer, allow, cookie_name, own_origin, source_of
 from api.answers.base import PROBLEMS
 from api.auth import accounts, kept, secrets, sessions, signing
 from api.auth.accounts import Account
+from api.auth.oidc import Provider, ProviderError, account_of
 from api.forms import CSRF, Form, Typed
 from api.problems import RefusedError
 from api.routes.asked import desk_of
@@ -96,6 +98,45 @@ def set_cookie(request: Request, response: Response, name: str, value: str) -> N
     """A cookie for this host alone, out of reach of scripts, gone when the browser closes."""
     secure = request.app.state.settings.tls
     response.set_cookie(name, value, path="/", secure=secure, httponly=True, samesite="lax")
+
+
+@pages.get("/sign-in/provider")
+async def leave(request: Request, next: str = "") -> Response:
+    """Go to the identity provider."""
+    own_origin(request)
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise NotFoundError("There is no identity provider here.", where="sign-in", cure="Use a password.")
+    if wait := request.app.state.rates.take("sign_in", source_of(request)):
+        raise RefusedError(429, "Too many tries from this address.", f"Wait {wait} seconds and try again.")
+    request.session["next"] = local(next)
+    base = request.app.state.settings.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    try:
+        return await provider.leave(request, f"{base}/sign-in/callback")
+    except ProviderError as fault:
+        return await to_thread.run_sync(_not_by_provider, request, fault)
+
+
+@pages.get("/sign-in/callback")
+async def arrive(request: Request) -> Response:
+    """Come back from the identity provider."""
+    provider: Provider | None = request.app.state.provider
+    if provider is None:
+        raise NotFoundError("There is no identity provider here.", where="sign-in", cure="Use a password.")
+    then = str(request.session.get("next", "/"))
+    try:
+        claims = await provider.arrive(request)
+        account = await to_thread.run_sync(account_of, desk_of(request).db, provider.settings, claims)
+    except ProviderError as fault:
+        return await to_thread.run_sync(_not_by_provider, request, fault)
+    finally:
+        request.session.clear()
+    return await to_thread.run_sync(begin, request, account, "the identity provider", then)
+
+
+def _not_by_provider(request: Request, fault: ProviderError) -> Response:
+    _note(request, None, f"sign-in with the identity provider refused: {fault.why}")
+    return _ask(request, errors={"": f"{fault.what} {fault.cure}"}, status=fault.status)
 
 
 @pages.post("/sign-out")
