@@ -4,6 +4,7 @@ supervisor agreed should be lower, and who is on hold. A published list keeps al
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,17 @@ class Choices:
             adopted,
             tuple(sorted({now.get(person, person) for person in self.lowered})),
             tuple(sorted({now.get(person, person) for person in self.held})),
+        )
+
+    def about(self, known: Collection[str], placed: Collection[str]) -> Choices:
+        """Of these, what can change a list: whoever is in the records no more is left out, and who was taken on or
+        lowered matters for those alone who had a place (``placed``) and may stay."""
+        return Choices(
+            self.places,
+            tuple(one for one in self.nominated if one.person_id in known),
+            {person: at for person, at in self.adopted.items() if person in placed},
+            tuple(person for person in self.lowered if person in placed),
+            tuple(person for person in self.held if person in known),
         )
 
     def as_inputs(self) -> dict[str, Any]:

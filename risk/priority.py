@@ -64,10 +64,12 @@ def publish(home: Home, t: datetime, choices: Choices | None = None) -> Publishe
     """
     refuse_future(t)
     load, doc = home.require(), champion(home.path)
-    choices = _decided(home, t) if choices is None else choices
+    view, last = View(load, t), _before(home, t)
+    previous = _as_now(last, view)
+    choices = _that_count(_decided(home, t) if choices is None else choices, view, previous)
     values, own = settings("list"), capacity.places(choices.places)
     values = values | {"places": own[0], "districts": own[1]}
-    edition, last = doc.get("harm", {}), _before(home, t)
+    edition, rules = doc.get("harm", {}), _rules(values)
     inputs = {
         "as_of": t.astimezone(UTC).isoformat(),
         "load_id": load.load_id,
@@ -85,10 +87,7 @@ def publish(home: Home, t: datetime, choices: Choices | None = None) -> Publishe
         return read_list(home, list_id)
     # a list that is there already stays; a new one needs a model that may be used
     approved = usable(home.path, load.nature, doc["version"])
-    view, rules = View(load, t), _rules(values)
-    choices = choices.under(view.clusters)
     scored = set_apart(score_cohort(load, doc, t), choices.held, settings("decisions")["hold"]["apart"])
-    previous = _as_now(last, view)
     rows = _rows(view, scored, previous, values, choices)
     apart = _apart(view, scored, values)
     facts = inputs | {
@@ -120,6 +119,13 @@ def _decided(home: Home, t: datetime) -> Choices:
     """What the home's database says had been decided for T."""
     with closing(Database.of(home.path)) as db:
         return choices_at(db, t)
+
+
+def _that_count(choices: Choices, view: View, previous: _Previous | None) -> Choices:
+    """Of what people decided that which bears on this list, under the references of now."""
+    placed = previous.rows.filter(pl.col("place").is_not_null()) if previous else None
+    listed = set() if placed is None else set(placed["person_id"])
+    return choices.under(view.clusters).about(set(view.everyone()), listed)
 
 
 def _rules(values: dict[str, Any]) -> Rules:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home
+from features.ingest import ingest
 from risk import capacity, holds, nominations, priority
 from risk.choices import Choices, Nominated, choices_at
 from risk.decisions import decide, say
@@ -179,11 +181,13 @@ def test_an_accepted_nomination_is_on_the_next_list_and_changes_its_name(small_l
 
 
 def test_a_list_can_be_made_again_from_what_it_says_of_itself(small_lists: Home) -> None:
+    publish(small_lists, JUNE - WEEK)
     in_database(small_lists, lambda db: accepted(db, "P8", JUNE))
-    in_database(small_lists, lambda db: decide(db, ANN, "P1", proposed(), SEEN))
+    for person in ("P1", "P2"):
+        in_database(small_lists, lambda db, who=person: decide(db, ANN, who, proposed(), SEEN))
     made = publish(small_lists, JUNE)
     told = made.facts["choices"]
-    assert told["adopted"] == {"P1": T.isoformat()}
+    assert told["adopted"] == {"P1": T.isoformat()}, "P2 had no place to keep"
     with_reason = {name for one in told["nominated"] for name in one}
     assert with_reason == {"nomination_id", "person_id", "scope", "code"}, "nothing anybody wrote freely"
     choices = Choices(
@@ -200,6 +204,18 @@ def test_no_personal_choice_is_in_what_a_list_says_without_its_persons(small_lis
     made = publish(small_lists, JUNE)
     assert made.facts["not_placed"] == [{"person_id": "P2", "nomination": 2, "why": "in prison or on remand"}]
     assert not {"choices", "not_placed", "leavers"} & made.about().keys()
+
+
+def test_nobody_taken_out_of_the_records_is_in_what_a_list_was_made_from(
+    small_lists: Home, small_extract_tables: dict[str, pl.DataFrame]
+) -> None:
+    in_database(small_lists, lambda db: accepted(db, "P8", JUNE))
+    people = small_extract_tables["person"].with_columns(
+        no_processing=pl.when(pl.col("person_id") == "P8").then(True).otherwise("no_processing")
+    )
+    people.write_parquet(small_lists.path.parent / "extract" / "person.parquet")
+    ingest(small_lists.path.parent / "extract", small_lists)
+    assert "P8" not in json.dumps(publish(small_lists, JUNE).facts)
 
 
 def test_a_nomination_holds_for_four_weeks_and_from_its_own_day_on(small_lists: Home) -> None:
