@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -13,7 +13,9 @@ from fastapi import Request
 
 from api.access import Viewer, outside
 from api.desk import Desk
+from api.person_facts import digest
 from api.routes.asked import desk_of
+from api.routes.persons import open_to
 from features.errors import NotFoundError
 from risk.history import history
 from risk.holds import held
@@ -26,7 +28,7 @@ from risk.sheet_call import Call, the_call
 from risk.sheet_people import linked
 from risk.state import states
 from risk.teams import districts
-from risk.view import View
+from risk.view import CloseView, View
 from risk.visits import contacts, entries, why_send
 
 
@@ -34,7 +36,8 @@ from risk.visits import contacts, entries, why_send
 class Opened:
     """A person opened before attending: at T, for a call if one is named, with the view around them.
 
-    ``live``: T is the desk's now, not a day that was asked for.
+    ``live``: T is the desk's now, not a day that was asked for. ``opened``: people of restricted records that the
+    viewer may see.
     """
 
     desk: Desk
@@ -45,7 +48,8 @@ class Opened:
     published: PublishedList | None
     call: Call | None
     view: View
-    outside: bool = field(default=False)
+    outside: bool = False
+    opened: frozenset[str] = frozenset()
 
     def look(self, act: str, page: str, others: Sequence[str] = (), detail: str = "") -> None:
         """Write down what is shown or recorded, of the person and of whoever else the page names."""
@@ -74,7 +78,7 @@ class Opened:
         def logged(victims: Sequence[str]) -> list[Reached]:
             return contacts(self.desk.db, victims, until)
 
-        found = sheet(self.view, self.person_id, self.score(), self.call, logged)
+        found = sheet(self.view, self.person_id, self.score(), self.call, logged, self.opened)
         hold = held(self.desk.db, [self.person_id], self.view.clusters).get(self.person_id)
         return found | {
             "hold": hold.line if hold else None,
@@ -83,18 +87,19 @@ class Opened:
         }
 
     def score(self) -> dict[str, Any]:
-        """The score in words. Live ones are kept for the hour while nothing is added to the records: within it only
-        the passing of time could move them."""
+        """The score in words. A live one is kept for the hour while no row around the person is added or ends: within
+        it only the passing of time could move it."""
         doc = self.desk.model(self.published)
 
         def made() -> dict[str, Any]:
             return score_in_words(self.view, doc, self.person_id, self.published)
 
+        if not self.live or not isinstance(self.view, CloseView):
+            return made()
         list_id = self.published.list_id if self.published else None
-        when = self.t.replace(minute=0, second=0, microsecond=0) if self.live else self.t
-        return self.desk.kept(
-            ("score in words", self.desk.state(), doc["version"], list_id, self.person_id, when), made
-        )
+        hour = self.t.replace(minute=0, second=0, microsecond=0)
+        rows = digest(self.view)
+        return self.desk.kept(("score in words", self.person_id, doc["version"], list_id, hour, rows), made)
 
     def victims(self) -> list[tuple[str, str]]:
         """(reference, name and reference) of whoever may be spoken to, the call's victim first."""
@@ -122,10 +127,11 @@ def open_person(
     t, published = desk.moment(as_of) if as_of else (desk.now(), desk.latest())
     call = the_call(desk.load(), call_id, t) if call_id else None
     view = desk.around([person_id, *(call.victims if call else ())], t)
-    require_open(view, person_id)
+    may_see = open_to(desk, viewer, t)
+    require_open(view, person_id, may_see)
     who = view.who(person_id)
     away = bool(viewer.districts) and outside(viewer, district(view, who))
-    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away)
+    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away, may_see)
 
 
 def district(view: View, person: str) -> str:
@@ -133,10 +139,10 @@ def district(view: View, person: str) -> str:
     return str(districts(view, pl.DataFrame({"person_id": [person]}))["district"][0])
 
 
-def may_open(desk: Desk, person_id: str, t: datetime) -> bool:
-    """Whether a person has a page at all."""
+def may_open(desk: Desk, viewer: Viewer, person_id: str, t: datetime) -> bool:
+    """Whether a person has a page that the viewer may see."""
     try:
-        require_open(desk.around([person_id], t), person_id)
+        require_open(desk.around([person_id], t), person_id, open_to(desk, viewer, t))
     except NotFoundError:
         return False
     return True

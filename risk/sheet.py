@@ -26,7 +26,7 @@ from risk.sheet_call import Call
 from risk.sheet_people import age, called, children, linked, people
 from risk.state import State, states
 from risk.view import View
-from risk.who import identity, other_records
+from risk.who import identity, other_records, restricted
 from risk.words import ago, count, day, days_between, plain
 
 CAUTION = "This does not replace your assessment."
@@ -45,21 +45,26 @@ def sheet(
     score: dict[str, Any],
     call: Call | None = None,
     logged: Callable[[Sequence[str]], Sequence[Reached]] = lambda victims: (),
+    opened: frozenset[str] = frozenset(),
 ) -> dict[str, Any]:
     """The sheet of a person as of the view's T.
 
     ``score`` is the score in words (see ``risk.person``). ``call``: what the officer is sent to, whose victims come
     first and whose address the person's is compared with. ``logged``: gives the contacts with some victims that were
-    written down in Doorstep.
+    written down in Doorstep. ``opened``: people of restricted records that whoever asks may see; of others there is the
+    reference, and nothing of what was agreed with them.
     """
     person_id = view.who(person_id)
     happened = history(view, person_id)
     state = states(view, [person_id])[person_id]
     others = linked(view, person_id, happened, state, call.victims if call else ())
-    known_of = others[: settings("sheet")["shown"]["known_people"]]
+    shut = restricted(view, opened) - {person_id}
+    known_of = [other for other in others if other not in shut][: settings("sheet")["shown"]["known_people"]]
     known_as = names(view, [person_id, *others, *_everyone(happened)])
     references = {one.event_id: one.reference for one in happened}
-    owing = owed(view, person_id, happened, others, references, logged(others))
+    owing = owed(
+        view, person_id, happened, [one for one in others if one not in shut], references, logged(others)
+    )
     kept = known(view, person_id, known_of, happened)
     return {
         "person_id": person_id,
@@ -68,7 +73,7 @@ def sheet(
         "who": _who(view, person_id, known_as),
         "identity": identity(view, person_id),
         "now": _now(state, known_as, view, person_id) | {"near": _near(view, person_id, call, happened)},
-        "people": people(view, person_id, others, happened, known_as, homes=call is None),
+        "people": people(view, person_id, others, happened, known_as, homes=call is None, shut=shut),
         "children": children(view, happened),
         "before": [_event(one, known_as) for one in _last_events(happened)],
         "earlier": max(0, sum(one.domestic for one in happened) - settings("sheet")["shown"]["events"]),

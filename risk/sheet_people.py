@@ -5,7 +5,7 @@ Victims' names and safe contact appear on the sheet and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -62,17 +62,20 @@ def linked(
 
 def people(
     view: View, person: str, others: Sequence[str], happened: Sequence[Happened], names: dict[str, str],
-    *, homes: bool,
+    *, homes: bool, shut: Collection[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Each of ``others``: name, what they are to each other, events both ways, what was agreed about contact.
 
     ``homes``: also how far apart their latest addresses are (for a sheet opened without a place to go to).
+    ``shut``: whose record is restricted: of them nothing that was agreed is told.
     """
-    plans, kin = _plans(view, others), _kin(view, person)
-    close = list(others[: settings("sheet")["shown"]["known_people"]]) if homes else []
+    free = [other for other in others if other not in shut]
+    plans, kin = _plans(view, free), _kin(view, person)
+    close = list(free[: settings("sheet")["shown"]["known_people"]]) if homes else []
     apart = homes_apart(view, person, close) if close else {}
     return [
-        _one(other, kin.get(other), happened, names) | {"plan": plans.get(other), "apart": apart.get(other)}
+        _one(other, kin.get(other), happened, names)
+        | {"plan": plans.get(other), "apart": apart.get(other), "restricted": other in shut}
         for other in others
     ]
 

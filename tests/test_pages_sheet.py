@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -243,6 +244,31 @@ def test_programs_record_the_same_with_the_same_rules(dalo: TestClient) -> None:
     made = dalo.post("/api/v1/persons/P1/visits", json=visit)
     assert made.json()["contact_at"] == "2025-05-31T22:00:00Z"
     assert dalo.get("/api/v1/persons/P1/visits").json()["visits"][0]["id"] == made.json()["id"]
+
+
+def test_a_hold_is_the_first_thing_said(home: Path, dalo: TestClient) -> None:
+    from risk.audit import Who
+    from risk.holds import doubts, place_hold
+
+    place_hold(
+        dalo.app.state.desk.db,  # type: ignore[attr-defined]
+        Who("p.officer", "proactive", "page", "127.0.0.1"),
+        "P6",
+        next(iter(doubts())),
+        "Two people seem to share this record.",
+        datetime(2025, 6, 1, tzinfo=UTC),
+    )
+    text = dalo.get("/persons/P6/sheet").text
+    assert 'class="identity identity-held"' in text
+    assert text.index("On hold") < text.index("Is it safe now?")
+    assert dalo.get("/api/v1/persons/P6/sheet").json()["hold"]
+    assert dalo.get("/api/v1/persons/P1/sheet").json()["hold"] is None
+
+
+def test_an_officer_of_another_district_may_attend_and_the_row_says_so(home: Path, dalo: TestClient) -> None:
+    away = client_of(home, "dalo", purpose="attending", districts=["D9"], username="d.away", app=dalo.app)
+    assert away.get("/persons/P1/sheet").status_code == 200
+    assert rows(away, who="d.away")[-1]["outside"] is True
 
 
 def test_the_first_load_is_light_and_asks_nobody_else(dalo: TestClient) -> None:

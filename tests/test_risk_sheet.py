@@ -190,6 +190,26 @@ def test_a_clares_law_application_and_what_a_plan_says_are_on_it(busy: View) -> 
     assert (plan["language"], plan["interpreter"], plan["idva"]) == ("Polish", True, "A. Adviser")
 
 
+def test_of_a_victim_whose_record_is_restricted_nothing_agreed_is_told(
+    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
+) -> None:
+    shut = pl.when(pl.col("person_id") == "V1").then(pl.lit("named_users")).otherwise("access")
+    people = small_extract_tables["person"].with_columns(access=shut)
+    home = small_home_maker("shut", person=people)
+    view = View(Home(home).require(), T)
+    said = score_in_words(view, champion(home), "P1", None)
+    hidden = sheet(view, "P1", said)
+    text = json.dumps(hidden, default=str)
+    assert "leave a message" not in text
+    assert "Josselyn" not in text
+    first = hidden["people"][0]
+    assert (first["person_id"], first["plan"], first["restricted"]) == ("V1", None, True)
+    assert [one["of"] for one in hidden["known"]] == [None, "V2"]
+    assert [line for line in hidden["promises"] if line["person_id"] == "V1"] == []
+    shown = sheet(view, "P1", said, opened=frozenset({"V1"}))
+    assert shown["people"][0]["plan"]["do_not"] == "leave a message"
+
+
 def test_a_person_page_names_no_victim(
     view: View, small_home: Path, small_extract_tables: dict[str, pl.DataFrame]
 ) -> None:

@@ -14,8 +14,8 @@ from api.answers.base import PROBLEMS
 from api.answers.sheets import Calls, CallSheet, SheetAnswer
 from api.attending import Opened, may_open, open_person
 from api.desk import Desk
+from api.person_facts import reason_as_dict
 from api.routes.asked import desk_of
-from api.routes.persons import reason_as_dict
 from api.templates import page
 from risk.published import names
 from risk.settings import settings
@@ -89,13 +89,13 @@ def _call(request: Request, viewer: Viewer, call_id: str) -> tuple[Opened | None
     desk = desk_of(request)
     t = desk.now()
     call = the_call(desk.load(), call_id, t)
-    named = [one for one in call.suspects if may_open(desk, one, t)]
+    named = [one for one in call.suspects if may_open(desk, viewer, one, t)]
     if len(named) == 1:
         return open_person(request, viewer, named[0], call.call_id), call, []
     said = [{"person_id": one, "why": "named as suspect"} for one in named]
     if not named and call.address_id is not None:
         near = suspects_at(desk.load(), call.address_id, t)
-        said = [one for one in near if may_open(desk, one["person_id"], t)]
+        said = [one for one in near if may_open(desk, viewer, one["person_id"], t)]
     persons = [one["person_id"] for one in said]
     known = names(desk.around(persons, t), persons) if persons else {}
     detail = f"call {call.reference}"
