@@ -14,6 +14,7 @@ import typer
 
 from api.commands import (
     audit,
+    decisions,
     drift,
     histories,
     learning,
@@ -37,7 +38,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 OUR_FAULT, BAD_INPUT = 1, 2
 # In the order --help lists them; importing registers.
-TOPICS = (records, link, histories, learning, models, drift, lists, network, audit, users, service)
+TOPICS = (records, link, histories, learning, models, drift, lists, decisions, network, audit, users, service)
 app.registered_commands.sort(
     key=lambda info: [topic.__name__ for topic in TOPICS].index(getattr(info.callback, "__module__", ""))
 )

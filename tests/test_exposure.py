@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from api.cli import run_command
 from features.clocks import parse_as_of
 from features.errors import InputError
 from features.exposure import EXPOSURE, exposure_path, open_exposure
@@ -24,6 +25,7 @@ from risk.published import PublishedList, lists
 from risk.score import score_cohort
 from risk.store import Database
 from risk.written import Seen
+from tests.databases import trail_of
 from tests.deciding import ANN, NEXT_WEEK, SUE, WHY, proposed
 
 JUNE = parse_as_of("2025-06-01")
@@ -137,3 +139,19 @@ def test_who_is_in_the_records_no_more_is_in_no_exposure(
     ingest(extract, home)
     with closing(Database.of(home.path)) as db:
         assert "P1" not in write_exposure(home, db)["person_id"].to_list()
+
+
+def test_the_command_writes_it_and_says_so_in_the_audit_trail(
+    home: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    decided(home)
+    exposure_path(home.path).unlink()
+    assert run_command(["exposure", "--home", str(home.path)]) == 0
+    assert "5 rows of 1 list, 3 with a decision" in capsys.readouterr().out.replace("\n", " ")
+    assert open_exposure(home.path).height == 5
+    last = trail_of(home.path)[-1]
+    assert (last["act"], last["page"], last["detail"]) == (
+        "combination",
+        "exposure",
+        "5 rows of 1 list, 3 with a decision",
+    )

@@ -19,6 +19,7 @@ from api.commands.shared import (
     moment,
     purpose_of,
     take,
+    trail,
     write_down,
 )
 from api.console import progress, say, write
@@ -47,10 +48,18 @@ def train(
     take(home, json)
     from models.families import NAMES
     from models.training import train as fit
+    from risk.exposure import write_exposure
+    from risk.published import lists
 
+    place = home_folder()
+    if lists(
+        place
+    ):  # what stands beside the data a model learns from: whom lists had in sight, in no feature or label
+        with trail(place) as written:
+            write_exposure(place, written.database)
     made = [
         fit(
-            home_folder(),
+            place,
             moment(until),
             seed,
             family=name,
