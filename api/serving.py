@@ -5,7 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Any
 
+from api.settings import Settings
 from features.errors import InputError
 from features.home import Home
 
@@ -19,7 +21,6 @@ def run(home: Home, *, host: str = "127.0.0.1", port: int = 8000, say: Callable[
 
     from api.app import create_app
     from api.auth.first import first_administrator
-    from api.settings import Settings
 
     settings = Settings.of(home.path)
     family = _family(host, tls=settings.tls)
@@ -31,18 +32,22 @@ def run(home: Home, *, host: str = "127.0.0.1", port: int = 8000, say: Callable[
     shown = f"[{host}]" if ":" in host else host
     where = settings.public_url or f"http://{shown}:{port}"
     say(f"Open {where} (stop with Ctrl+C)")
-    # No access log: an address names a person. Looks are in the audit trail. What stands in front is believed about a
-    # client's address only when the settings say that something does.
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        proxy_headers=settings.tls,
-        forwarded_allow_ips=settings.proxy if settings.tls else "",
-    )
+    uvicorn.run(app, host=host, port=port, **options(settings))
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """How the service runs under uvicorn.
+
+    No access log: an address names a person. Looks are in the audit trail. What stands in front is believed about a
+    client's address only when the settings say that something does.
+    """
+    return {
+        "log_level": "warning",
+        "access_log": False,
+        "server_header": False,
+        "proxy_headers": settings.tls,
+        "forwarded_allow_ips": settings.proxy if settings.tls else "",
+    }
 
 
 def _family(host: str, *, tls: bool) -> socket.AddressFamily:
