@@ -33,6 +33,7 @@ PAGES, STATIC = HERE / "pages", HERE / "static"
 # Who finds which page in the menu and on the first page: the capability, the address, its name, what it is for.
 MENU: tuple[tuple[str, str, str, str], ...] = (
     ("list.open", "/lists/latest", "Today’s list", "Who should be seen first, and why."),
+    ("sheet.read", "/calls", "A call", "Paste the reference of a call and read the sheet before attending."),
     (
         "search",
         "/search",
