@@ -28,8 +28,18 @@ from risk.store.tables_audit import AUDIT, AUDIT_MEMBER, AUDIT_SET
 
 START = "0" * 64  # what stands before the first row
 _LOCK = 0x61756469  # PostgreSQL: the advisory lock of the chain's end
+KEPT_MOST = 20_000  # names of sets held in memory
 LARGE = 2000  # persons in one set; more are kept in a transaction of their own, before the row
 CODED = tuple(column.name for column in AUDIT.columns if column.name not in ("mac",))
+
+
+# Made once: every look goes through them.
+_END = "SELECT seq, mac FROM audit ORDER BY seq DESC LIMIT 1"
+_INSERT = sa.insert(AUDIT)
+_INSERTS = {
+    name: (insert(AUDIT_SET).on_conflict_do_nothing(), insert(AUDIT_MEMBER).on_conflict_do_nothing())
+    for name, insert in (("sqlite", sqlite.insert), ("postgresql", postgresql.insert))
+}
 
 
 def set_hash(persons: Sequence[str]) -> str:
@@ -70,6 +80,7 @@ class Writer:
     _turn: threading.Lock = field(default_factory=threading.Lock)
     _key: Key | None = None
     _seen: tuple[int, str] = (0, START)
+    _kept: set[str] = field(default_factory=set)  # sets known to be in the database: not asked again
 
     def __post_init__(self) -> None:
         self.heads = HeadBook(self.home)
@@ -85,9 +96,7 @@ class Writer:
             with self.database.begin() as connection:
                 self._write(connection, [mine])
             return mine.seq
-        if (
-            len(members) > LARGE
-        ):  # the export of a whole force: nobody else waits while its persons are written
+        if len(members) > LARGE:  # a whole force exported: nobody waits while its persons are written
             with self.database.begin() as connection:
                 _keep_sets(connection, {row["persons"]: members})
         with self._gate:
@@ -106,6 +115,9 @@ class Writer:
             with self.database.begin() as connection:
                 end = self._write(connection, batch)
             self._seen = end
+            if len(self._kept) > KEPT_MOST:
+                self._kept.clear()
+            self._kept.update(one.row["persons"] for one in batch if one.members)
             self.heads.due(self.key(), end)
         except BaseException as fault:
             for one in batch:
@@ -116,7 +128,7 @@ class Writer:
 
     def _write(self, connection: sa.Connection, batch: list[_Waiting]) -> tuple[int, str]:
         if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
         seq, before = self.end(connection)
         key = self.key(make=seq == 0)
         self._not_cut(seq, before)
@@ -127,8 +139,9 @@ class Writer:
             row = one.row | {"seq": seq, "at": datetime.now(UTC), "key_id": key.name}
             row["mac"] = before = row_code(key, before, row)
             rows.append(row)
-        _keep_sets(connection, {one.row["persons"]: one.members for one in batch if one.members})
-        connection.execute(sa.insert(AUDIT), rows)
+        sets = {one.row["persons"]: one.members for one in batch if one.members}
+        _keep_sets(connection, {name: sets[name] for name in sorted(sets.keys() - self._kept)})
+        connection.execute(_INSERT, rows)
         return seq, before
 
     def _not_cut(self, seq: int, code: str) -> None:
@@ -149,23 +162,17 @@ class Writer:
 
     def end(self, connection: sa.Connection) -> tuple[int, str]:
         """Number and code of the last row; (0, START) before the first."""
-        found = connection.execute(sa.select(AUDIT.c.seq, AUDIT.c.mac).order_by(AUDIT.c.seq.desc()).limit(1))
-        row = found.first()
+        row = connection.exec_driver_sql(_END).first()
         return (row.seq, row.mac) if row else (0, START)
 
 
 def _keep_sets(connection: sa.Connection, sets: dict[str, list[str]]) -> None:
     """Keep sets of persons that are not kept yet."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    insert_set, insert_member = _INSERTS[connection.dialect.name]
     for name, members in sets.items():
-        fresh = connection.execute(
-            insert(AUDIT_SET).values(persons=name, members=members).on_conflict_do_nothing()
-        )
+        fresh = connection.execute(insert_set, {"persons": name, "members": members})
         if fresh.rowcount:
-            connection.execute(
-                insert(AUDIT_MEMBER).on_conflict_do_nothing(),
-                [{"person_id": person, "persons": name} for person in members],
-            )
+            connection.execute(insert_member, [{"person_id": person, "persons": name} for person in members])
 
 
 _WRITERS: WeakKeyDictionary[Database, dict[Path, Writer]] = WeakKeyDictionary()
