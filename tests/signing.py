@@ -1,19 +1,27 @@
-"""Clients that are signed in, for tests of pages and answers."""
+"""Clients that are signed in, for tests of pages and answers; and the fixtures of the tests of sign-in itself
+(``pytest_plugins = ("tests.signing",)``)."""
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from api.auth import accounts, sessions
+import pytest
+import sqlalchemy as sa
+
+from api.auth import accounts, passwords, sessions
 from api.auth.sessions import Session
+from risk.store import Database
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 BASE = "http://127.0.0.1:8000"
+PASSWORD = "Kwanzaa velvet trombone"
 
 
 def client_of(
@@ -63,3 +71,66 @@ def session_of(client: TestClient) -> Session:
     found = sessions.find(client.app.state.desk.db, client.cookies["doorstep"])  # type: ignore[attr-defined]
     assert found is not None
     return found
+
+
+@pytest.fixture(scope="module")
+def quick_hashes() -> Any:
+    """Argon2 with little memory, so that the tests take seconds: what it costs a guesser is tested by itself."""
+    from argon2 import PasswordHasher
+
+    kept = passwords._HASHER
+    passwords._HASHER = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
+    yield
+    passwords._HASHER = kept
+
+
+@pytest.fixture(scope="module")
+def service(small_home: Path, tmp_path_factory: pytest.TempPathFactory, quick_hashes: Any) -> FastAPI:
+    """A service over a copy of the home, whose rates are out of the way."""
+    from api.app import create_app
+    from api.settings import Settings
+
+    home = tmp_path_factory.mktemp("signin") / "home"
+    shutil.copytree(small_home, home)
+    return create_app(home, Settings(rate_scale=100))
+
+
+@pytest.fixture
+def db(service: FastAPI) -> Database:
+    found: Database = service.state.desk.db
+    return found
+
+
+@pytest.fixture
+def browser(service: FastAPI) -> TestClient:
+    """A browser in which nobody is signed in."""
+    from fastapi.testclient import TestClient
+
+    return TestClient(service, base_url=BASE, follow_redirects=False)
+
+
+@pytest.fixture
+def somebody(db: Database, request: pytest.FixtureRequest) -> str:
+    """The username of a fresh account with the password above."""
+    name = re.sub(r"\W+", "-", request.node.name).lower().strip("-")[:60]
+    accounts.add(db, name, role="dalo", by="tests", name="Sam Okafor", password=PASSWORD, one_time=False)
+    return name
+
+
+def token_in(page: str) -> str:
+    """The token of the forms of a page."""
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None, page[:500]
+    return found[1]
+
+
+def sign_in(browser: TestClient, username: str, password: str = PASSWORD, then: str = "") -> Any:
+    """Sign in as a person does, from the page."""
+    sent = {"csrf": token_in(browser.get("/sign-in").text), "next": then}
+    return browser.post("/sign-in", data=sent | {"username": username, "password": password})
+
+
+def changed(db: Database, what: sa.Table, where: Any, **values: Any) -> None:
+    """Change rows behind the service's back: time that has passed."""
+    with db.begin() as store:
+        assert store.execute(sa.update(what).where(where).values(values)).rowcount

@@ -16,7 +16,8 @@ from argon2.profiles import RFC_9106_LOW_MEMORY
 from api.auth.table import table
 from features.errors import InputError
 
-_HASHER = PasswordHasher.from_parameters(RFC_9106_LOW_MEMORY)
+PARAMETERS = RFC_9106_LOW_MEMORY
+_HASHER = PasswordHasher.from_parameters(PARAMETERS)
 _AT_ONCE = BoundedSemaphore(2)  # 64 MiB each: a storm of guesses waits here and fills no memory
 _ZXCVBN_READS = 72  # characters; what follows only makes a password longer
 

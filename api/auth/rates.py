@@ -30,7 +30,7 @@ class Rates:
 
     def _look(self, kind: str, key: str, *, take: bool) -> int:
         limits = table()
-        burst = limits.limit("rates", f"{kind}_burst") * self._scale
+        burst = max(1.0, limits.limit("rates", f"{kind}_burst") * self._scale)
         a_second = limits.limit("rates", f"{kind}_a_minute") * self._scale / 60
         now = self._clock()
         with self._lock:
