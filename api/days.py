@@ -18,9 +18,10 @@ from fastapi import Request
 from api.kept import Kept, Made
 from api.routes.asked import desk_of
 from risk.decisions import Standing, standing
+from risk.published import everyone_of
 from risk.settings import settings
 from risk.store import tables_decisions as tables
-from risk.today import Day, persons_of, prepare
+from risk.today import Day, people_of, prepare
 
 if TYPE_CHECKING:
     from api.desk import Desk
@@ -64,8 +65,10 @@ class Days:
         key = (published.list_id, desk.state(), live, int(t.timestamp()) // (60 * minutes))
 
         def made() -> Ready:
-            view = desk.around(persons_of(published), t, steps=1)
-            return Ready(prepare(published, view, desk.teams()), key, view.clusters)
+            view = desk.around(people_of(published), t, steps=0)  # their own rows, and whom these name
+            people = desk.load().records().table("person")["person_id"]
+            known = set(people.filter(people.is_in(everyone_of(published))))
+            return Ready(prepare(published, view, desk.teams(), known), key, view.clusters)
 
         return self._days.of(key, made)
 

@@ -180,7 +180,7 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
         patch = list(chosen.districts)
         apart = apart.filter(pl.col("district").is_in(patch))
         leavers = [gone for gone in leavers if gone["district_before"] in patch]
-    hide = withheld(view, published.list_id)
+    hide = withheld(view.ever(everyone_of(published)), published.list_id)
     cut, limit, note = parts_of(published, rows, chosen, chosen.districts if chosen else (), top)
     cut = [hide(row) for row in cut]
     aside = [hide(row) for row in apart.iter_rows(named=True)]
@@ -218,10 +218,9 @@ def parts_of(
     return here, limit, note
 
 
-def withheld(view: View, salt: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+def withheld(known: Collection[str], salt: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     """Blanks who has been taken out of the records by law since a list was published (DPA 2018 s.47): the row as it
-    is, or with rank and score alone under a digest."""
-    known = set(view.everyone())
+    is, or with rank and score alone under a digest. ``known``: whom of the list the records hold at any time."""
 
     def hide(row: dict[str, Any]) -> dict[str, Any]:
         if row["person_id"] in known:
@@ -231,6 +230,13 @@ def withheld(view: View, salt: str) -> Callable[[dict[str, Any]], dict[str, Any]
         return row | blank | {"withheld": True, "person_id": f"withheld-{digest}"}
 
     return hide
+
+
+def everyone_of(published: PublishedList) -> list[str]:
+    """Everyone a list speaks of: listed, apart and gone."""
+    gone = [one["person_id"] for one in published.facts["leavers"]]
+    listed = published.rows.filter("listed")["person_id"].to_list()
+    return list(dict.fromkeys([*listed, *published.apart["person_id"].to_list(), *gone]))
 
 
 def names(view: View, persons: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ victim's name, address or safe contact is in it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -55,17 +55,18 @@ class Day:
         return [row["person_id"] for row in self.rows if not row["withheld"]]
 
 
-def persons_of(published: PublishedList) -> list[str]:
-    """Everyone a list speaks of: listed, apart and gone."""
-    gone = [one["person_id"] for one in published.facts["leavers"]]
-    named = published.rows.filter("listed")["person_id"].to_list()
-    return list(dict.fromkeys([*named, *published.apart["person_id"].to_list(), *gone]))
+def people_of(published: PublishedList) -> list[str]:
+    """Who is on a list and who has gone from it: those the records are asked about."""
+    listed = published.rows.filter("listed")["person_id"].to_list()
+    return list(dict.fromkeys([*listed, *(gone["person_id"] for gone in published.facts["leavers"])]))
 
 
-def prepare(published: PublishedList, view: View, force: list[Team]) -> Day:
-    """A list as the records of ``view`` stand: a view of :func:`persons_of` and one tie around them, as of now for the
-    latest list. ``force``: the teams of the force."""
-    hide = withheld(view, published.list_id)
+def prepare(published: PublishedList, view: View, force: list[Team], known: Collection[str]) -> Day:
+    """A list as the records of ``view`` stand: the rows of :func:`people_of`, as of now for the latest list.
+
+    ``force``: the teams of the force. ``known``: whom of ``risk.published.everyone_of`` the records hold at any time.
+    """
+    hide = withheld(known, published.list_id)
     rows = [hide(row) for row in published.placed()]
     apart = [hide(row) for row in published.apart.iter_rows(named=True)]
     gone = [hide(row) for row in published.facts["leavers"]]

@@ -256,6 +256,14 @@ def test_rows_and_those_apart_come_a_page_at_a_time_and_none_is_lost(read: Any) 
         assert found == every
 
 
+def test_an_answer_is_the_same_packed_or_plain(read: Any) -> None:
+    packed = read().get(DATA)
+    plain = read().get(DATA, headers={"accept-encoding": "identity"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "content-encoding" not in plain.headers
+    assert packed.json() == plain.json()
+
+
 def test_every_look_at_a_list_is_written_down_with_everyone_it_showed(home: Path) -> None:
     team = clients(home)
     client = team(username="pc.hart")

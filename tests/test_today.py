@@ -17,7 +17,7 @@ from risk.list_history import difference
 from risk.pseudonyms import pseudonyms
 from risk.published import PublishedList, lists, read_list
 from risk.teams import teams
-from risk.today import Asked, Day, prepare, see
+from risk.today import Asked, Day, people_of, prepare, see
 from risk.view import View
 
 NOBODY = pl.DataFrame(schema={"person_id": pl.String, "cluster_id": pl.String, "certainty": pl.Float64})
@@ -40,7 +40,7 @@ def day(small_home: Path) -> Day:
     home = Home(small_home)
     published = read_list(home)
     view = View(home.require(), published.as_of)
-    return prepare(published, view, teams(view))
+    return prepare(published, view, teams(view), view.everyone())
 
 
 def joined(home: Path, *pairs: tuple[str, str]) -> Day:
@@ -49,7 +49,7 @@ def joined(home: Path, *pairs: tuple[str, str]) -> Day:
     view = Joined(Home(home).require(), published.as_of)
     rows = [(a, b, 0.97) for a, b in pairs] + [(b, b, 0.97) for _, b in pairs]
     view.joined = pl.DataFrame(rows, schema=NOBODY.schema, orient="row").unique()
-    return prepare(published, view, teams(view))
+    return prepare(published, view, teams(view), view.everyone())
 
 
 def test_a_record_joined_since_the_list_was_made_says_so_and_counts_as_one(small_home: Path) -> None:
@@ -68,8 +68,22 @@ def test_a_record_taken_off_since_the_list_was_made_says_so(day: Day, small_home
     )
     published.__dict__["rows"] = rows
     view = View(Home(small_home).require(), published.as_of)
-    first = prepare(published, view, teams(view)).rows[0]
+    first = prepare(published, view, teams(view), view.everyone()).rows[0]
     assert any("1 record was taken off this person" in line for line in first["warnings"])
+
+
+def test_the_rows_around_its_people_say_what_the_whole_records_say_of_a_list(small_home: Path) -> None:
+    from api.desk import Desk
+
+    home = Home(small_home)
+    desk = Desk(home)
+    published, whole = read_list(home), View(home.require(), desk.now())
+    near = desk.around(people_of(published), desk.now(), steps=0)
+    known = whole.everyone()
+    here, there = (prepare(published, one, teams(whole), known) for one in (near, whole))
+    assert here.rows == there.rows
+    assert (here.names, here.apart, here.moved_on) == (there.names, there.apart, there.moved_on)
+    assert set(home.require().records().table("person")["person_id"]) == set(known)
 
 
 def test_what_ends_is_told_within_its_days_and_not_before(small_home: Path) -> None:
@@ -78,7 +92,7 @@ def test_what_ends_is_told_within_its_days_and_not_before(small_home: Path) -> N
 
     def ends(days: int) -> list[tuple[str, str]]:
         view = View(load, published.as_of + timedelta(days=days))
-        rows = prepare(published, view, teams(view)).rows
+        rows = prepare(published, view, teams(view), view.everyone()).rows
         return [(row["person_id"], end["what"]) for row in rows for end in row["ends"]]
 
     assert ends(0) == [("P3", "Release due")]

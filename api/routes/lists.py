@@ -5,6 +5,7 @@ Who may read names gets names; analysts get the same lists under pseudonyms.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
@@ -192,13 +193,17 @@ def one_list(
     """A published list by its id, or ``latest``, as it stands today; of one team or of the viewer's districts."""
     asked = _asked(viewer, team, top, only, order)
 
-    def make(ready: Ready, today: Today) -> bytes:
+    def make(ready: Ready, today: Today) -> tuple[bytes, bytes]:
         following = next_page(request, offset, limit, len(today.rows))
         found = today_as_dict(today, not viewer.may("list.read"), offset, limit, following)
-        return ListAnswer.model_validate(found).model_dump_json().encode()
+        plain = ListAnswer.model_validate(found).model_dump_json().encode()
+        return plain, gzip.compress(plain, 6)
 
     made = _answer(request, viewer, list_id, asked, ("data", str(request.url), offset, limit), make)
-    return Response(made, media_type="application/json")
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(made[0], media_type="application/json")
+    packed = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+    return Response(made[1], media_type="application/json", headers=packed)
 
 
 # --- who stands apart, and where a person is -----------------------------------------------------------------------
