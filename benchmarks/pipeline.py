@@ -82,6 +82,8 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
         "offender",
         "--out",
         str(root / "features.parquet"),
+        "--purpose",
+        "review",
     ]
     size = ["--events-per-year", str(events), "--years", str(years), "--seed", str(seed)]
     plan: list[tuple[str, list[str], str]] = [
@@ -96,9 +98,9 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
         ),
         ("features", [*doorstep, *features], "duckdb (peer)"),
         ("train", [*doorstep, "train", "--until", as_of], ""),
-        ("score", [*doorstep, "score", "--as-of", as_of, "--out", str(root / "score.parquet")], ""),
+        ("score", [*doorstep, "score", "--as-of", as_of, "--out", str(root / "score.parquet"), "--purpose", "review"], ""),
         ("publish", [*doorstep, "publish", "--as-of", as_of], ""),
-        ("list", [*doorstep, "list", "--top", "25"], ""),
+        ("list", [*doorstep, "list", "--top", "25", "--purpose", "review"], ""),
     ]
     done = []
     for name, command, peer in plan:

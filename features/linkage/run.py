@@ -50,7 +50,7 @@ class Linked:
             f"{c['nominals']:,} nominals, known in {c['variants']:,} ways, {done}.",
             f"  {c['clusters']:,} persons have more than one record ({c['doubled']:,} records); "
             f"{c['persons']:,} persons in all, at a match of {c['threshold']:.2f} or better.",
-            f"  {c['uncertain']:,} uncertain pairs to look at: doorstep link review --by NAME",
+            f"  {c['uncertain']:,} uncertain pairs to look at: doorstep link review --by NAME --purpose review",
             f"  {c['decisions']:,} decisions of reviewers honoured; {c['below_sure']:,} persons rest on a match "
             f"below {settings()['threshold']['sure']:.1f}.",
         ]
