@@ -9,35 +9,52 @@ beside them and is asked for each time (``risk.person_page``).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from api.charts import bars, hundred, timeline
 from api.desk import Desk
 from features.schema import SPECS
 from risk.person import ever_suspects, person, require_open
 from risk.published import PublishedList
-from risk.view import CloseView
+from risk.view import CloseView, View
 from risk.words import LONDON
 
 MORNING = time(6)
+ENDS = ("until_at", "expires_on", "expected_end")
+"""Columns that say when a state will end by itself."""
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Facts:
-    """A person as of ``t``, true until ``until``. ``told``: what ``risk.person.person`` says, as plain data;
-    ``pictures``: SVG by name; ``clusters``: who is who, for what was written under another reference."""
+class Told:
+    """A person as of one T. ``person``: what ``risk.person.person`` says, as plain data; ``pictures``: SVG by name;
+    ``clusters``: who is who, for what was written under another reference; ``known``: events by id; ``drawn``: parts of
+    the page that are made of nothing else, once they were asked for."""
 
-    t: datetime
-    until: datetime
-    person_id: str
-    told: Mapping[str, Any]
+    person: Mapping[str, Any]
     pictures: Mapping[str, str]
     clusters: pl.DataFrame
+    known: Mapping[str, Mapping[str, Any]]
+    drawn: dict[str, Markup] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def references(self) -> list[str]:
+        """Every reference of the person, the one they go by first."""
+        return [self.person["person_id"], *(one["person_id"] for one in self.person["identity"]["records"])]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is told of a person, true until ``until``."""
+
+    until: datetime
+    told: Told
 
 
 def facts_of(
@@ -79,15 +96,15 @@ def _facts(
         last, following = _clocks(near, now)
         today = _morning(now)
         t, until = max(last, today), min(following, today + timedelta(days=1))
-    made_of = ("person as of", near.who(person_id), t, opened, doc["version"], _digest(near))
-    told, pictures, clusters = desk.kept(made_of, lambda: _told(desk, person_id, doc, t, opened))
-    return Facts(t, until, told["person_id"], told, pictures, clusters)
+    made_of = ("person as of", near.who(person_id), t, opened, doc["version"], digest(near))
+
+    def tell() -> Told:
+        return _told(near if t == now else desk.around([person_id], t), person_id, doc, opened)
+
+    return Facts(until, desk.kept(made_of, tell))
 
 
-def _told(
-    desk: Desk, person_id: str, doc: Mapping[str, Any], t: datetime, opened: frozenset[str]
-) -> tuple[dict[str, Any], dict[str, str], pl.DataFrame]:
-    view = desk.around([person_id], t)
+def _told(view: View, person_id: str, doc: Mapping[str, Any], opened: frozenset[str]) -> Told:
     found = person(view, doc, person_id, None, opened)
     net = found["network"]
     others = [node for node in net.order() if node != found["person_id"]]
@@ -106,11 +123,12 @@ def _told(
     pictures = {
         "hundred": hundred(found["score"]),
         "bars": bars([*reasons["raises"], *reasons["lowers"]]),
-        "timeline": timeline(found["history"], found["spans"], t),
+        "timeline": timeline(found["history"], found["spans"], view.t),
         "network": net.svg(links=links) if others else "",
     }
     mine = {found["person_id"], *(one["person_id"] for one in found["identity"]["records"])}
-    return told, pictures, view.clusters.filter(pl.col("person_id").is_in(mine))
+    known = {one["event_id"]: one for one in found["history"]}
+    return Told(told, pictures, view.clusters.filter(pl.col("person_id").is_in(mine)), known)
 
 
 def reason_as_dict(reason: Any) -> dict[str, Any]:
@@ -146,30 +164,34 @@ def _clocks(view: CloseView, now: datetime) -> tuple[datetime, datetime]:
     different: a row entered or ended, a value filled in, a bail or an order run out."""
     last, following = datetime.min.replace(tzinfo=UTC), FOREVER
     for name, frame in _frames(view):
-        if frame.is_empty():
+        columns = [c for c in frame.columns if c in _clock_names(name)]
+        if frame.is_empty() or not columns:
             continue
-        spec = SPECS.get(name.removeprefix("proactive_"))
-        clocks = {"known_from", "known_to", *ENDS} | (set(spec.later.values()) if spec else set())
-        columns = [c for c in frame.columns if c in clocks and isinstance(frame.schema[c], pl.Datetime)]
-        moments = pl.concat([frame[c].drop_nulls() for c in columns])
-        before = moments.filter(moments <= now).max()
-        after = moments.filter(moments > now).min()
-        if isinstance(before, datetime):
-            last = max(last, before)
-        if isinstance(after, datetime):
-            following = min(following, after)
+        moments = pl.concat([frame[c] for c in columns]).drop_nulls()
+        before = moments <= now
+        found = moments.filter(before).max(), moments.filter(~before).min()
+        if isinstance(found[0], datetime):
+            last = max(last, found[0])
+        if isinstance(found[1], datetime):
+            following = min(following, found[1])
     return last, following
 
 
-ENDS = ("until_at", "expires_on", "expected_end")
-"""Columns that say when a state will end by itself."""
+@cache
+def _clock_names(table: str) -> frozenset[str]:
+    """The columns of a table that say when something of a row changes: its versions, its later values, its end."""
+    spec = SPECS.get(table.removeprefix("proactive_"))
+    if spec is None:
+        return frozenset()
+    times = {name for name, dtype in spec.dtypes.items() if isinstance(dtype, pl.Datetime)}
+    return frozenset({"known_from", "known_to"} | (times & {*spec.later.values(), *ENDS}))
 
 
-def _digest(view: CloseView) -> tuple[tuple[str, int, int, int], ...]:
+def digest(view: CloseView) -> tuple[tuple[str, int, int, int], ...]:
     """Names the rows around a person: a row more, ended or taken out gives another."""
     found = []
     for name, frame in _frames(view):
         if frame.height and "known_from" in frame.columns:
-            came, went = frame["known_from"].to_physical().sum(), frame["known_to"].to_physical().sum()
+            came, went = (frame[c].to_physical().sum() for c in ("known_from", "known_to"))
             found.append((name, frame.height, int(came or 0), int(went or 0)))
     return tuple(found)

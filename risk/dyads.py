@@ -114,7 +114,11 @@ def dyads(
     domestic = [one for one in happened if one.domestic and one.status_code != "cancelled"]
     others = dict.fromkeys(other for one in domestic for other in (*one.against, *one.accused_by))
     shown = [other for other in others if other not in closed]
-    held = _held(view, person_id, shown)
+    toward = {other for one in domestic for other in one.against}
+    back = {other for one in domestic for other in one.accused_by}
+    held = _held(
+        view, person_id, sorted(toward & back & set(shown))
+    )  # where each is a suspect against the other
     found = [_dyad(view, person_id, other, domestic, held) for other in shown]
     found.sort(key=lambda one: (-(one.toward.events + one.back.events), -(one.toward.harm_days), one.other))
     most = int(settings("dyads")["shown"]["most"])

@@ -217,6 +217,12 @@ def checks(db: Database) -> dict[str, list[Check]]:
     return found
 
 
+def last_check(db: Database) -> int:
+    """The number of the newest word on any option; 0 before the first."""
+    with db.read() as connection:
+        return int(connection.execute(sa.select(sa.func.max(OPTION_CHECK.c.id))).scalar() or 0)
+
+
 def standings(db: Database, now: datetime | None = None) -> list[Standing]:
     """Every option with what the force has said of it; those that may be shown first, in the order of the file."""
     when, said = now or datetime.now(UTC), checks(db)

@@ -165,16 +165,13 @@ def score_of(
     view: View, doc: Mapping[str, Any], scored: Scored, person_id: str, published: PublishedList | None
 ) -> dict[str, Any]:
     """The score of one person with its place on the published list, in figures and in words."""
-    return placed(_score(view, doc, scored, person_id), published, [person_id])
+    return placed(_score(view, doc, scored, person_id), place_of(published, [person_id]))
 
 
-def placed(
-    score: Mapping[str, Any], published: PublishedList | None, references: Sequence[str]
-) -> dict[str, Any]:
-    """A score with the place that the person (by any of ``references``) has on a published list, and in words."""
+def placed(score: Mapping[str, Any], place: dict[str, Any] | None) -> dict[str, Any]:
+    """A score with the person's place on a published list (:func:`place_of`), and in words."""
     if not score["scored"] and score["in_100"] is None:
         return {**score, "place": None}
-    place = _place(published, references)
     said, range_ = score["in_100"], score["between"]
     shown = f"{said} ({range_})" if range_ else said
     words = f"{shown} people with histories like this are recorded for serious harm within a year"
@@ -234,7 +231,7 @@ def _interval(view: View, doc: Mapping[str, Any], person_id: str) -> tuple[float
     return (None, None) if found is None else (found["p_low"][0], found["p_high"][0])
 
 
-def _place(published: PublishedList | None, references: Sequence[str]) -> dict[str, Any] | None:
+def place_of(published: PublishedList | None, references: Sequence[str]) -> dict[str, Any] | None:
     """Where the person stands on the published list, under whichever of their references it has."""
     if published is None:
         return None

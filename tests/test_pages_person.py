@@ -230,7 +230,8 @@ def add_event(home: Path, event: str, suspect: str, victim: str) -> None:
     row = {"event_id": event, "reference": f"REF-{event}", "kind": "non_crime", "occurred_at": "2025-06-01T02:00:00Z",
            "domestic": "Y", "source": "victim", "recorded_at": at}  # fmt: skip
     new = [{"person_id": one, "recorded_at": at} for one in ("X1", "X2") if one in (suspect, victim)]
-    append(Home(home), {"event": [row], "involvement": parts} | ({"person": new} if new else {}))
+    rows: dict[str, list[dict[str, Any]]] = {"event": [row], "involvement": parts, "person": new}
+    append(Home(home), {name: table for name, table in rows.items() if table})
 
 
 def test_a_page_is_worked_out_once_until_something_about_the_person_is_new(

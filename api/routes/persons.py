@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 
 from api.access import Viewer, allow, outside
 from api.answers.base import PROBLEMS
 from api.answers.persons import PersonAnswer
 from api.charts import ranks
 from api.desk import Desk
-from api.person_facts import Facts, facts_of
+from api.person_facts import Told, facts_of
 from api.person_facts import reason_as_dict as reason_as_dict
 from api.routes.asked import AsOf, desk_of
 from api.templates import page
 from features.nominals import clusters_at
+from risk.options import last_check, standings
 from risk.person import require_open
-from risk.person_page import beside
+from risk.person_page import beside, on_lists
 from risk.published import PublishedList
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -52,10 +54,9 @@ def open_to(desk: Desk, viewer: Viewer, t: datetime) -> frozenset[str]:
 class Opened:
     """A person as a viewer may see them: ``facts`` (records and model) and ``told`` (all that the page shows)."""
 
-    facts: Facts
+    facts: Told
     published: PublishedList | None
     told: dict[str, Any]
-    asked: str
 
 
 def open_person(desk: Desk, viewer: Viewer, person_id: str, as_of: str | None) -> Opened:
@@ -64,33 +65,40 @@ def open_person(desk: Desk, viewer: Viewer, person_id: str, as_of: str | None) -
         t, published = None, desk.latest()
     else:
         t, published = desk.moment(as_of)
-    facts = facts_of(desk, person_id, published, as_of=t, opened=open_to(desk, viewer, t or desk.now()))
-    told = facts.told
-    far = outside(viewer, told["district"])
-    persons = sorted({person_id, facts.person_id, *(one["person_id"] for one in told["identity"]["records"])})
-    list_id = published.list_id if published else None
+    facts = facts_of(desk, person_id, published, as_of=t, opened=open_to(desk, viewer, t or desk.now())).told
+    far = outside(viewer, facts.person["district"])
+    persons, list_id = sorted({person_id, *facts.references}), published.list_id if published else None
     desk.look(viewer, "consultation", PAGE, persons, list_id, outside=far)
-    whole = beside(desk.lists(), desk.db, desk.load(), facts.clusters, told, published, t)
-    return Opened(facts, published, whole, person_id)
+    lists, refs = desk.lists(), facts.references
+    key = ("on lists", tuple(refs), list_id, len(lists), t, desk.state())
+    on = desk.kept(key, lambda: on_lists(lists, desk.load(), refs, published, t))
+    today = desk.kept(("options", last_check(desk.db), date.today()), lambda: standings(desk.db))
+    return Opened(facts, published, beside(desk.db, facts.clusters, facts.person, on, today))
 
 
 @pages.get(PAGE)
 def a_person(request: Request, viewer: Reader, person_id: str, as_of: AsOf = None) -> HTMLResponse:
     """A person: score with its reasons, what happened, pairs, people around, options, decisions."""
-    desk = desk_of(request)
-    found = open_person(desk, viewer, person_id, as_of)
-    pictures = {**found.facts.pictures, "ranks": ranks(found.told["ranks"])}
-    known = {one["event_id"]: one for one in found.told["history"]}
+    found = open_person(desk_of(request), viewer, person_id, as_of)
+    facts, drawn = found.facts, found.facts.drawn
+    shown: dict[str, Any] = {
+        "pictures": {**facts.pictures, "ranks": ranks(found.told["ranks"])},
+        "known": facts.known,
+    }
+    for part in ("person_why.html", "person_records.html"):
+        if part not in drawn:
+            template = request.app.state.pages.get_template(part)
+            drawn[part] = Markup(template.render(person=facts.person, **shown))
     return page(
         request,
         viewer,
         "person.html",
         person=found.told,
-        pictures=pictures,
         published=found.published,
         as_of=as_of,
         asked=person_id,
-        known=known,
+        drawn=drawn,
+        **shown,
     )
 
 
