@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from api.access import Viewer
 
 VIEWS_KEPT, MADE_KEPT = 3, 300
+LOOK_AGAIN = 0.02
+"""Seconds for which a look at the disk holds."""
 ENDED = ("simulated", "public")
 """Natures of records that are not added to by a force's day: their clock stops where they end."""
 
@@ -40,7 +43,8 @@ class Desk:
         self.home = home
         self.db = Database.of(home.path)
         self._lock = Lock()
-        self._apart: Apart | None = None
+        self._stands: tuple[Apart, str] | None = None
+        self._looked = 0.0
         self._lists = KeptLists(home)
         self._models = KeptModels(home.path)
         self.search = Searcher(self)
@@ -54,22 +58,27 @@ class Desk:
     def load(self) -> Load:
         """The load in use, held ready for single persons and following what is added to it; another that has taken
         its place is read anew."""
-        return self._held().load
+        return self._held()[0].load
 
-    def _held(self) -> Apart:
-        """All three stores of the load in use, as they stand."""
-        now = self.home.require()
+    def _held(self) -> tuple[Apart, str]:
+        """All three stores of the load in use as they stand, and the name of that state. The disk is looked at again
+        once an answer's worth of time has passed: each asks several times."""
         with self._lock:
-            if self._apart is None or self._apart.load.load_id != now.load_id:
-                self._apart = Apart(now)
+            if self._stands is not None and time.monotonic() - self._looked < LOOK_AGAIN:
+                return self._stands
+            now, apart = self.home.require(), self._stands[0] if self._stands else None
+            if apart is None or apart.load.load_id != now.load_id:
+                apart = Apart(now)
                 self._views.clear()
-            elif self._apart.refresh():  # rows were added since, here or by another process
+            elif apart.refresh():  # rows were added since, here or by another process
                 self._views.clear()  # whoever is reading one keeps it until they are done
-            return self._apart
+            self._stands = apart, apart.load.records().state
+            self._looked = time.monotonic()
+            return self._stands
 
     def state(self) -> str:
         """Names the records as they stand: what was worked out from them holds while it stays the same."""
-        return self.load().records().state
+        return self._held()[1]
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """What was made under this key, else made now, once; the last few hundred are kept. Put into the key whatever
@@ -78,8 +87,8 @@ class Desk:
 
     def view(self, t: datetime) -> View:
         """The records as of T, all of them: for a table about nobody in particular. Of persons ask :meth:`around`."""
-        load = self.load()
-        return self._views.of((load.records().state, t), lambda: View(load, t))
+        held, state = self._held()
+        return self._views.of((state, t), lambda: View(held.load, t))
 
     def around(self, persons: Sequence[str], t: datetime, steps: int = 2) -> View:
         """The records around some persons as of T: it answers about them as :meth:`view` does, in milliseconds.
@@ -87,7 +96,7 @@ class Desk:
         Every row of them is there, and of everyone within ``steps`` ties of them (pages and scores look two ties far, a
         list one), and who else these rows name. Of anybody else it knows nothing.
         """
-        held = self._held()
+        held, _ = self._held()
         return CloseView(held.load, held.around(persons, t, steps), t)
 
     def teams(self) -> list[Team]:
@@ -106,8 +115,8 @@ class Desk:
 
     def newest(self) -> datetime | None:
         """When the newest row became known; None where there is none."""
-        records = self.load().records()
-        return self._made.of(("newest row", records.state), lambda: newest_row(records))
+        held, state = self._held()
+        return self._made.of(("newest row", state), lambda: newest_row(held.load.records()))
 
     def district_of(self, person_ids: Sequence[str], t: datetime) -> dict[str, str]:
         """The district of each person as of T, "unassigned" where the records do not say (``risk.teams``)."""
@@ -190,8 +199,8 @@ class Desk:
             model, notes = None, [problem.what]
         newest = None
         if load is not None:
-            records = load.records()
-            newest = self._made.of(("newest event", records.state), lambda: newest_row(records, ("event",)))
+            records, state = load.records, self.state()
+            newest = self._made.of(("newest event", state), lambda: newest_row(records(), ("event",)))
         return {
             "ok": load is not None and model is not None and latest is not None,
             "load_id": load and load.load_id,

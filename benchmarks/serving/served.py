@@ -19,7 +19,6 @@ from api.app import create_app
 from api.routes.asked import desk_of
 from api.serving import options
 from api.settings import Settings
-from risk.today import persons_of
 
 EMPTY = "/api/v1/empty"
 router = APIRouter()
@@ -31,15 +30,11 @@ def nothing(request: Request, viewer: Annotated[Viewer, allow("list.open", purpo
     desk = desk_of(request)
     latest = desk.latest()
     assert latest is not None
-    shown = desk.kept(("benchmark", latest.list_id), lambda: listed(latest))
+    shown = desk.kept(
+        ("benchmark", latest.list_id), lambda: latest.rows.filter("listed")["person_id"].to_list()
+    )
     desk.look(viewer, "consultation", "/lists/{list_id}", shown, latest.list_id, detail="whole force")
     return {}
-
-
-def listed(latest: Any) -> list[str]:
-    """Whom the list's JSON shows: the places of the force and who left them, not those apart."""
-    aside = set(latest.apart["person_id"].to_list())
-    return [person for person in persons_of(latest) if person not in aside]
 
 
 def service(home: Path) -> FastAPI:
