@@ -9,125 +9,24 @@ for whom it was opened; whoever is restricted by law is in no index.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import datetime
 from threading import Lock
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from features import segments
 from features.home import Load
 from features.nominals import PERSON_COLUMNS
-from risk.search_index import EPOCH, Index
-from risk.search_references import CALL, EVENT, NEVER, PERSON, Met
-from risk.search_say import agreement, known_as, named
+from risk.search_answer import Answering, Found, Hit, Part, Place, Referred
+from risk.search_index import Index
 from risk.search_text import Asked
-from risk.search_weigh import weigh
 from risk.settings import settings
 from risk.view import View
 
+__all__ = ["Found", "Hit", "Place", "Referred", "Search", "Views"]
+
 Views = Callable[[Sequence[str]], View]
-NAMED_IN = 3
-"""Events shown of a person who was never a suspect: the way to the sheet about whoever was."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """An event somebody is named in, with the references of its suspects."""
-
-    event_id: str
-    reference: str
-    at: datetime | None
-    suspects: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Hit:
-    """A person found.
-
-    ``suspect``: ever recorded as one, so that there is a page and a sheet; of anybody else neither district nor address
-    is said (``of_district`` is for permissions alone). ``agrees``: how they fit what was asked, in words.
-    ``namesakes``: others on the answer with the same name. ``cost``: how far from what was asked (0: as recorded).
-    ``named_in``: events, for those who were never a suspect.
-    """
-
-    person_id: str
-    name: str
-    known_as: tuple[str, ...]
-    born: date | None
-    of_district: str | None
-    suspect: bool
-    last: date | None
-    records: int
-    agrees: tuple[str, ...]
-    cost: float
-    namesakes: int = 0
-    named_in: tuple[Place, ...] = ()
-
-    @property
-    def district(self) -> str | None:
-        """The district to show: a suspect's."""
-        return self.of_district if self.suspect else None
-
-
-@dataclass(frozen=True)
-class Referred:
-    """An event or a call found by its reference, with its suspects."""
-
-    kind: str
-    reference: str
-    at: datetime | None
-    event_id: str | None
-    call_id: str | None
-    persons: tuple[Hit, ...]
-
-
-@dataclass(frozen=True)
-class Found:
-    """An answer: ``referred`` by reference, ``hits`` likeliest first, ``more`` persons beyond those shown."""
-
-    asked: Asked
-    referred: tuple[Referred, ...]
-    hits: tuple[Hit, ...]
-    more: int = 0
-
-    @property
-    def persons(self) -> list[str]:
-        """References of everyone the answer names, for the audit trail."""
-        named = [hit.person_id for hit in self.hits]
-        for one in self.referred:
-            named += [hit.person_id for hit in one.persons]
-        for hit in self.hits:
-            named += [suspect for place in hit.named_in for suspect in place.suspects]
-        return list(dict.fromkeys(named))
-
-
-@dataclass(frozen=True)
-class _Part:
-    """An index with what is passed over in it: ``gone`` persons, said anew in a later part."""
-
-    index: Index
-    gone: NDArray[np.bool_]
-    left_out: NDArray[np.bool_]
-    not_acting: NDArray[np.bool_]
-
-    @classmethod
-    def of(cls, index: Index, gone: NDArray[np.bool_]) -> _Part:
-        not_acting = ~index.suspect[index.cluster[index.person]]
-        return cls(index, gone, index.shut | gone[index.person], not_acting)
-
-    def passed_over(self, everyone: bool, opened: frozenset[str]) -> NDArray[np.bool_]:
-        """Ways of being known that this reader is not shown."""
-        out = self.left_out
-        if opened:
-            known = self.index.ids.is_in(list(opened)).to_numpy()
-            heads = np.unique(self.index.cluster[known])
-            out = out.copy()
-            ways = self.index.ways_of(self.index.members.all(heads))
-            out[ways] = self.gone[self.index.person[ways]]
-        return out if everyone else out | self.not_acting
 
 
 class Search:
@@ -146,7 +45,7 @@ class Search:
         self._segment, self._clusters = (there[-1] if there else 0), view.clusters
         self._changed: set[str] = set()
         self._base = index
-        self._parts: tuple[_Part, ...] = (_Part.of(index, np.zeros(index.count, dtype=np.bool_)),)
+        self._parts: tuple[Part, ...] = (Part.of(index, np.zeros(index.count, dtype=np.bool_)),)
 
     @property
     def count(self) -> int:
@@ -183,8 +82,8 @@ class Search:
                 few = Index(around(sorted(changed)), sorted(changed))
                 gone = self._base.ids.is_in(sorted(changed)).to_numpy()
                 self._parts = (
-                    _Part.of(few, np.zeros(few.count, dtype=np.bool_)),
-                    _Part.of(self._base, gone),
+                    Part.of(few, np.zeros(few.count, dtype=np.bool_)),
+                    Part.of(self._base, gone),
                 )
             self._changed, self._clusters = changed, clusters
             if added.segments:
@@ -215,139 +114,10 @@ class Search:
                 persons.update(index.ids.gather(np.unique(found)).to_list())
         return persons
 
-    # -- answering ---------------------------------------------------------------------------------------------
-
     def find(self, asked: Asked, everyone: bool, opened: frozenset[str] = frozenset()) -> Found:
         """Answer a search. ``everyone``: also persons never recorded as a suspect (for who may open a before-attending
         sheet, which names them); ``opened``: references of closed records opened for this reader now."""
-        parts = self._parts
-        referred, by_reference = self._referred(parts, asked, everyone, opened)
-        found: list[tuple[float, int, Hit]] = []
-        many = 0
-        shown = int(settings("search")["limits"]["shown"])
-        if asked.words or asked.place or asked.postcode or (asked.birth and asked.birth.day):
-            best = None
-            for part in parts:
-                weighed = weigh(part.index, asked, part.passed_over(everyone, opened))
-                many += weighed.heads.size
-                for at in range(min(shown, weighed.heads.size)):
-                    head = int(weighed.heads[at])
-                    said = agreement(part.index, asked, weighed, at)
-                    hit = _hit(
-                        part.index, head, int(weighed.name_way[at]), said, int(weighed.costs[at]), asked
-                    )
-                    found.append((hit.cost, -int(part.index.last[head]), hit))
-        found.sort(key=lambda one: one[:2])
-        if found:
-            window = float(settings("search")["limits"]["window"])
-            best = found[0][0]
-            near = [one for one in found if one[0] <= best + window]
-            many -= len(found) - len(near)
-            found = near
-        hits = by_reference + [hit for _, _, hit in found[:shown]]
-        hits = list({hit.person_id: hit for hit in reversed(hits)}.values())[::-1]
-        hits = [hit if hit.suspect else replace(hit, named_in=_named_in(parts, hit, opened)) for hit in hits]
-        return Found(asked, tuple(referred), _told_apart(hits), max(0, many - min(many, shown)))
-
-    def _referred(
-        self, parts: tuple[_Part, ...], asked: Asked, everyone: bool, opened: frozenset[str]
-    ) -> tuple[list[Referred], list[Hit]]:
-        """Events and calls, and persons, that go by the reference asked for."""
-        if asked.reference is None:
-            return [], []
-        events: dict[tuple[str, str], tuple[Met, dict[str, Hit], bool]] = {}
-        persons: dict[str, Hit] = {}
-        for part in parts:
-            hidden = part.passed_over(True, opened)
-            for met in part.index.references.met(asked.reference):
-                acting = {}
-                for number in met.acting:
-                    way = int(part.index.ways[number][0])
-                    if not hidden[way]:
-                        hit = _hit(part.index, number, way, (), 0, asked)
-                        acting[hit.person_id] = hit
-                if met.kind == PERSON:
-                    for hit in acting.values():
-                        if everyone or hit.suspect:
-                            persons.setdefault(hit.person_id, replace(hit, agrees=("its reference",)))
-                    continue
-                whole = (
-                    all(part.gone[number] for number in (*met.acting, *met.others)) and part is not parts[0]
-                )
-                before = events.get((met.kind, met.key))
-                closed = bool(met.acting) and not acting and not whole
-                if before is None:
-                    if not (whole and (met.acting or met.others)):
-                        events[met.kind, met.key] = (met, acting, closed)
-                else:
-                    events[met.kind, met.key] = (before[0], before[1] | acting, before[2] or closed)
-        out = [
-            Referred(
-                met.kind,
-                met.reference,
-                met.at,
-                met.event_id,
-                met.key if met.kind == CALL else None,
-                tuple(acting.values()),
-            )
-            for met, acting, closed in events.values()
-            if acting or not closed  # an event of closed records alone is answered like one that is not there
-        ]
-        return sorted(out, key=lambda one: (one.kind, one.reference)), list(persons.values())
-
-
-def _hit(index: Index, number: int, way: int, agrees: tuple[str, ...], cost: int, asked: Asked) -> Hit:
-    head = int(index.cluster[number])
-    suspect = bool(index.suspect[head])
-    last = int(index.last[head])
-    district = int(index.district[head])
-    own = [int(one) for one in index.ways_of(index.members[head]) if not index.alias[one]]
-    mine = way if not index.alias[way] else int(index.ways[int(index.person[way])][0])
-    births = [index.day_of(one) for one in (way, mine, *own)]
-    born = next((day for day in births if day is not None), None)
-    return Hit(
-        person_id=str(index.ids[head]),
-        name=named(index, mine),
-        known_as=known_as(index, head, mine),
-        born=born,
-        of_district=index.districts[district] if district >= 0 else None,
-        suspect=suspect,
-        last=None if last == NEVER else EPOCH + timedelta(days=last),
-        records=index.members[head].size,
-        agrees=agrees,
-        cost=cost / 20,
-    )
-
-
-def _named_in(parts: tuple[_Part, ...], hit: Hit, opened: frozenset[str]) -> tuple[Place, ...]:
-    """The newest events somebody is in. Who is suspected in one is asked of every part: each knows its own persons."""
-    newest: list[Met] = []
-    for part in parts:
-        index = part.index
-        at = index.ids.search_sorted(hit.person_id)
-        if at < index.count and index.ids[at] == hit.person_id and not part.gone[at]:
-            head = int(index.cluster[at])
-            numbers = index.references.person_events[head][:NAMED_IN]
-            newest = [index.references.event(int(number)) for number in numbers]
-    out = []
-    for event in newest:
-        suspects: list[str] = []
-        for part in parts:
-            hidden = part.passed_over(True, opened)
-            for met in part.index.references.met(str(event.event_id)):
-                if met.kind == EVENT and met.event_id == event.event_id:
-                    seen = [one for one in met.acting if not hidden[int(part.index.ways[one][0])]]
-                    suspects += [str(part.index.ids[int(part.index.cluster[one])]) for one in seen]
-        out.append(Place(str(event.event_id), event.reference, event.at, tuple(dict.fromkeys(suspects))))
-    return tuple(out)
-
-
-def _told_apart(hits: list[Hit]) -> tuple[Hit, ...]:
-    """Each with the number of others of the same name."""
-    counts: dict[str, int] = {}
-    for hit in hits:
-        counts[hit.name.casefold()] = counts.get(hit.name.casefold(), 0) + 1
-    return tuple(replace(hit, namesakes=counts[hit.name.casefold()] - 1) for hit in hits)
+        return Answering(self._parts, asked, everyone, opened).found()
 
 
 def _regrouped(before: pl.DataFrame, now: pl.DataFrame) -> set[str]:

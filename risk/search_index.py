@@ -20,6 +20,8 @@ from risk.teams import UNASSIGNED, districts
 from risk.view import View
 
 NO_DAY = np.iinfo(np.int32).min
+FIRST_YEAR = 1850
+"""Years of birth are kept as one byte: 1 for this one or before, 0 for none."""
 EPOCH = date(1970, 1, 1)
 
 
@@ -28,7 +30,8 @@ class Index:
 
     ``ids``: references, sorted. ``cluster``: of each record the number of the one that stands for the person.
     ``closed``: open to named users only. ``suspect``: ever recorded as one. ``last``: day of the newest event they are
-    in. ``district``: number of the district they belong to, -1 for none.
+    in. ``district``: number of the district they belong to, -1 for none; ``lived``: of each district the ways of being
+    known of those who live or lived there.
     """
 
     def __init__(self, view: View, persons: Sequence[str] | None = None) -> None:
@@ -65,7 +68,8 @@ class Index:
         self.ways = Lists.of(self.count, self.person, np.arange(self.person.size, dtype=np.int32))
         born = ways["date_of_birth"]
         self.born: Numbers = born.cast(pl.Int32).fill_null(NO_DAY).to_numpy()
-        self.year: NDArray[np.int16] = born.dt.year().cast(pl.Int16).fill_null(0).to_numpy()
+        years = (born.dt.year() - FIRST_YEAR + 1).clip(1, 255).fill_null(0)
+        self.year: NDArray[np.uint8] = years.cast(pl.UInt8).to_numpy()
         self.shut: NDArray[np.bool_] = self.closed[self.person]
         self.names = Names(self.given, self.family)
 
@@ -91,12 +95,21 @@ class Index:
         self.district: NDArray[np.int16] = codes[self.cluster]
         past = homes.join(known, on="address_id").select("person", "district").unique().sort("person")
         codes = np.array([number[name] for name in past["district"]], dtype=np.int32)
-        self.lived = Lists.of(len(self.districts), codes, past["person"].to_numpy())
+        many = self.ways.many(past["person"].to_numpy())
+        self.lived = Lists.of(
+            len(self.districts), np.repeat(codes, many), self.ways_of(past["person"].to_numpy())
+        )
+        self.way_district = self.district[self.person]
         return homes
 
     def ways_of(self, persons: Numbers) -> Numbers:
         """Numbers of all the ways some persons are known in."""
         return self.ways.all(persons)
+
+    @staticmethod
+    def year_code(year: int) -> int:
+        """A year as :attr:`year` keeps it."""
+        return min(max(year - FIRST_YEAR + 1, 1), 255)
 
     def day_of(self, way: int) -> date | None:
         """Birth date of a way of being known."""
@@ -105,7 +118,7 @@ class Index:
 
     def bytes(self) -> int:
         """Memory of the arrays and texts, about."""
-        arrays = (self.closed, self.cluster, self.person, self.alias, self.born, self.year, self.district)
+        arrays = (self.closed, self.cluster, self.person, self.alias, self.born, self.year, self.way_district)
         texts = (self.ids, self.given, self.family)
         parts = (self.ways, self.lived, self.members)
         return (

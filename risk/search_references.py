@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -133,9 +133,19 @@ class References:
 
     def met(self, reference: str) -> list[Met]:
         """Everything that goes by a reference."""
-        key = keys(pl.Series([reference]))[0]
-        if key == 0:
+        if not reference:
             return []
+        key = keys(pl.Series([reference]))[0]
+        return self._met(key) if key else []
+
+    def events_by_id(self, events: Sequence[str]) -> dict[str, Met]:
+        """Some events by their event_id, of those that are known."""
+        if not events:
+            return {}
+        met = [one for key in keys(pl.Series(events, dtype=pl.String)) for one in self._met(key)]
+        return {str(one.event_id): one for one in met if one.kind == EVENT and one.event_id in events}
+
+    def _met(self, key: np.uint64) -> list[Met]:
         low, high = np.searchsorted(self._keys, key), np.searchsorted(self._keys, key, side="right")
         found: dict[tuple[int, int], Met] = {}
         for at in range(int(low), int(high)):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from risk.search_index import Index
 from risk.search_text import Asked
 from risk.search_weigh import Weighed
@@ -73,6 +75,6 @@ def _district(index: Index, asked: str, head: int) -> str:
     if name == asked:
         return "the district"
     here = index.districts.index(asked) if asked in index.districts else -1
-    once = here >= 0 and any(one in index.lived[here] for one in index.members[head])
+    once = here >= 0 and bool(np.isin(index.lived[here], index.ways_of(index.members[head])).any())
     told = "no district is known" if name is None else f"now in {name}"
     return f"lived in {asked}; {told}" if once else told

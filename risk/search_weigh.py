@@ -14,13 +14,15 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from risk.search_index import EPOCH, NO_DAY, Index
+from risk.search_index import EPOCH, Index
 from risk.search_text import Asked, Birth
-from risk.search_words import Numbers, points
+from risk.search_words import UNIT, Numbers, points
 from risk.settings import settings
 
 _NOT = np.uint16(60_000)
 """A cost that says: not this one."""
+_SLACK = 3 * UNIT
+"""What looking closely may add to the best: names in another order, one that was not asked for."""
 Ints = NDArray[np.int32]
 
 
@@ -49,7 +51,7 @@ def weigh(index: Index, asked: Asked, left_out: NDArray[np.bool_]) -> Weighed:
         total += _rough_birth(index, asked.birth, alone=not (asked.words or asked.place or asked.postcode))
     district = _district(index, asked.district)
     if district is not None:
-        total += district[index.person]
+        total += district
     tied = index.places.costs(asked.place, asked.postcode) if asked.place or asked.postcode else {}
     if asked.place or asked.postcode:
         total += _address(index, tied, alone=not asked.words)
@@ -60,21 +62,29 @@ def weigh(index: Index, asked: Asked, left_out: NDArray[np.bool_]) -> Weighed:
 
 
 def _likeliest(index: Index, total: NDArray[np.uint16]) -> Numbers:
-    """The ways of being known that cost least; of equals, the last to be in an event."""
+    """The ways of being known that cost least; of equals, the last to be in an event.
+
+    Nobody is shown whose cost is a window above the best, so nobody beyond that is looked at closely.
+    """
     most = int(settings("search")["limits"]["weighed"])
-    within = np.flatnonzero(total < _NOT)
+    least = int(total.min()) if total.size else int(_NOT)
+    within = np.flatnonzero(total < min(least + window() + _SLACK, int(_NOT)))
     if within.size > most:
-        counts = np.cumsum(np.bincount(total))
-        cut = int(np.searchsorted(counts, most))  # with this cost there are at least as many as wanted
-        within = np.flatnonzero(total <= min(cut, int(_NOT) - 1))
-        sure = within[total[within] < cut]
-        ties = within[total[within] == cut]
+        mine = total[within]
+        cut = int(
+            np.searchsorted(np.cumsum(np.bincount(mine)), most)
+        )  # up to this there are as many as wanted
+        sure, ties = within[mine < cut], within[mine == cut]
         room = most - sure.size
         if ties.size > room:
-            newest = np.argpartition(-index.last[index.cluster[index.person[ties]]], room)[:room]
-            ties = ties[newest]
+            ties = ties[np.argpartition(-index.last[index.cluster[index.person[ties]]], room)[:room]]
         within = np.concatenate((sure, ties))
     return within.astype(np.int32)
+
+
+def window() -> int:
+    """How far above the best somebody is still shown."""
+    return round(float(settings("search")["limits"]["window"]) * UNIT)
 
 
 def _rough_birth(index: Index, birth: Birth, alone: bool) -> NDArray[np.uint16]:
@@ -84,41 +94,46 @@ def _rough_birth(index: Index, birth: Birth, alone: bool) -> NDArray[np.uint16]:
         costs = np.full(index.year.size, _NOT, dtype=np.uint16)
         costs[index.born == (birth.day - EPOCH).days] = 0
         return costs
-    costs = np.full(index.year.size, points("other", "birth"), dtype=np.uint16)
-    costs[index.year == 0] = points("none", "birth")
-    costs[np.abs(index.year - birth.year) == 1] = points("near", "birth")
-    costs[index.year == birth.year] = 0
+    return _by_year(birth).astype(np.uint16)[index.year]
+
+
+def _by_year(birth: Birth) -> NDArray[np.uint8]:
+    """What each recorded year costs, by its code."""
+    year = Index.year_code(birth.year)
+    costs = np.full(256, points("other", "birth"), dtype=np.uint8)
+    costs[max(year - 1, 1)] = costs[min(year + 1, 255)] = points("near", "birth")
+    costs[year] = 0
+    costs[0] = points("none", "birth")
     return costs
 
 
 def _birth(index: Index, birth: Birth, ways: Numbers) -> Ints:
     """What a birth date costs against some ways of being known."""
     year, born = index.year[ways], index.born[ways]
-    costs = np.full(ways.size, points("other", "birth"), dtype=np.int32)
-    costs[np.abs(year - birth.year) == 1] = points("near", "birth")
-    if birth.day is None:
-        costs[year == birth.year] = 0
-    else:
-        for at in np.flatnonzero(year == birth.year):
+    costs = _by_year(birth)[year].astype(np.int32)
+    if birth.day is not None:
+        for at in np.flatnonzero(year == Index.year_code(birth.year)):
             day = EPOCH + timedelta(days=int(born[at]))
             same = (day.month == birth.day.month) + (day.day == birth.day.day)
             turned = (day.month, day.day) == (birth.day.day, birth.day.month)
             name = "turned" if turned else ("year", "part", "")[same]
             costs[at] = 0 if same == 2 else points(name, "birth")
-    costs[born == NO_DAY] = points("none", "birth")
     return costs
 
 
 def _district(index: Index, asked: str | None) -> NDArray[np.uint8] | None:
-    """What a district costs against every record, or nothing when none was asked for."""
+    """What a district costs against every way of being known, or nothing when none was asked for."""
     if asked is None:
         return None
-    costs = np.full(index.count, points("other", "district"), dtype=np.uint8)
-    costs[index.district == -1] = points("none", "district")
-    if asked in index.districts:
-        number = index.districts.index(asked)
-        costs[index.lived[number]] = points("before", "district")
-        costs[index.district == number] = 0
+    by_code = np.full(len(index.districts) + 1, points("other", "district"), dtype=np.uint8)
+    by_code[-1] = points("none", "district")
+    if asked not in index.districts:
+        return by_code[index.way_district]
+    number = index.districts.index(asked)
+    by_code[number] = 0
+    costs = by_code[index.way_district]
+    lived = index.lived[number]
+    costs[lived] = np.minimum(costs[lived], points("before", "district"))
     return costs
 
 
@@ -153,7 +168,7 @@ def _closely(
         exact |= (birth == 0) & (asked.birth.day is not None)
         total += birth
     if district is not None:
-        total += _least(group, district[person].astype(np.int32), heads.size)
+        total += _least(group, district[ways].astype(np.int32), heads.size)
     if asked.place or asked.postcode:
         other = points("other", "address")
         costs = np.array([min(tied.get(int(one), (other, ""))[0], other) for one in person], dtype=np.int32)
@@ -169,8 +184,7 @@ def _closely(
     last = index.last[heads[kept]]
     kept = kept[np.lexsort((-last, total[kept]))]
     if kept.size:
-        window = total[kept[0]] + round(float(settings("search")["limits"]["window"]) * 20)
-        kept = kept[total[kept] <= window]
+        kept = kept[total[kept] <= total[kept[0]] + window()]
     said = {
         int(index.cluster[one]): kind for one, (_, kind) in sorted(tied.items(), key=lambda item: -item[1][0])
     }
