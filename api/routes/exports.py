@@ -22,8 +22,9 @@ from api.templates import page
 from risk.exports import as_csv, as_xlsx
 from risk.pack import Copy, pack
 from risk.pack_pdf import pdf
+from risk.options import standings
 from risk.person import person
-from risk.person_page import beside
+from risk.person_page import beside, on_lists
 from risk.today import Asked, Today, see
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -104,7 +105,9 @@ def _person(desk: Desk, viewer: Viewer, today: Today, person_id: str) -> Mapping
     published, t = today.published, today.day.t
     view = desk.around([person_id], t)
     found = person(view, desk.model(published), person_id, published, viewer.opened)
-    return beside(desk.lists(), desk.db, view.load, view.clusters, found, published, t)
+    known_as = [found["person_id"], *(one["person_id"] for one in found["identity"]["records"])]
+    on = on_lists(desk.lists(), view.load, known_as, published, t)
+    return beside(desk.db, view.clusters, found, on, standings(desk.db))
 
 
 def _ask(

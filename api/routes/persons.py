@@ -16,12 +16,10 @@ from api.answers.persons import PersonAnswer
 from api.charts import ranks
 from api.desk import Desk
 from api.person_facts import Told, facts_of
-from api.person_facts import reason_as_dict as reason_as_dict
 from api.routes.asked import AsOf, desk_of
 from api.templates import page
 from features.nominals import clusters_at
 from risk.options import last_check, standings
-from risk.person import require_open
 from risk.person_page import beside, on_lists
 from risk.published import PublishedList
 
@@ -29,17 +27,6 @@ pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
 PAGE = "/persons/{person_id}"
 Reader = Annotated[Viewer, allow("person.read", purpose=True)]
-
-
-def opened(desk: Desk, viewer: Viewer, person_id: str, as_of: str | None, page: str) -> tuple[Any, Any]:
-    """T and the list that speaks of it, once the person may be opened and the look is written down."""
-    t, published = desk.moment(as_of)
-    view = desk.around([person_id], t)
-    require_open(view, person_id, open_to(desk, viewer, t))
-    persons = sorted({person_id, view.who(person_id)})
-    far = outside(viewer, desk.district_of([person_id], t)[person_id])
-    desk.look(viewer, "consultation", page, persons, published.list_id if published else None, outside=far)
-    return t, published
 
 
 def open_to(desk: Desk, viewer: Viewer, t: datetime) -> frozenset[str]:
