@@ -20,9 +20,9 @@ from api.forms import Typed
 from api.routes.asked import Team, desk_of
 from api.templates import page
 from risk.exports import as_csv, as_xlsx
+from risk.options import standings
 from risk.pack import Copy, pack
 from risk.pack_pdf import pdf
-from risk.options import standings
 from risk.person import person
 from risk.person_page import beside, on_lists
 from risk.today import Asked, Today, see
