@@ -82,9 +82,9 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
         "offender",
         "--out",
         str(root / "features.parquet"),
-        "--purpose",
-        "review",
     ]
+    why = ["--purpose", "review"]
+    scores = ["score", "--as-of", as_of, "--out", str(root / "score.parquet")]
     size = ["--events-per-year", str(events), "--years", str(years), "--seed", str(seed)]
     plan: list[tuple[str, list[str], str]] = [
         ("simulate", [*doorstep, "simulate", str(root / "force"), *size], ""),
@@ -96,11 +96,11 @@ def stages(events: int, years: int, seed: int, root: Path) -> list[tuple[str, Co
             [sys.executable, "-c", DUCKDB, str(extract), as_of, str(root / "peer.parquet")],
             "",
         ),
-        ("features", [*doorstep, *features], "duckdb (peer)"),
+        ("features", [*doorstep, *features, *why], "duckdb (peer)"),
         ("train", [*doorstep, "train", "--until", as_of], ""),
-        ("score", [*doorstep, "score", "--as-of", as_of, "--out", str(root / "score.parquet"), "--purpose", "review"], ""),
+        ("score", [*doorstep, *scores, *why], ""),
         ("publish", [*doorstep, "publish", "--as-of", as_of], ""),
-        ("list", [*doorstep, "list", "--top", "25", "--purpose", "review"], ""),
+        ("list", [*doorstep, "list", "--top", "25", *why], ""),
     ]
     done = []
     for name, command, peer in plan:

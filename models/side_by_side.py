@@ -209,6 +209,8 @@ def report_file(home: Path, version: str, kind: str) -> bytes:
     path = home / REPORTS / f"{version}.{kind}"
     if version not in known or not path.is_file():
         raise NotFoundError(
-            f"There is no report of {version} yet.", where="reports", cure=f"Run: doorstep report {version} --purpose review"
+            f"There is no report of {version} yet.",
+            where="reports",
+            cure=f"Run: doorstep report {version} --purpose review",
         )
     return path.read_bytes()

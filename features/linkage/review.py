@@ -53,7 +53,9 @@ def queue(home: Home, top: int) -> list[Compared]:
     run = store.run_of(home.path, load.load_id)
     if run is None:
         raise InputError(
-            "The nominals of this load were not compared yet.", where="link", cure="Run: doorstep link --purpose review"
+            "The nominals of this load were not compared yet.",
+            where="link",
+            cure="Run: doorstep link --purpose review",
         )
     rows = uncertain(home, load.load_id).head(top)
     ways = {row["unique_id"]: row for row in _ways(load, rows).iter_rows(named=True)}
