@@ -125,8 +125,8 @@ def number_of(form: Form, field: str) -> int:
 
 
 def errors_of(fault: FieldError) -> dict[str, str]:
-    """A field at fault as the page's macros take it."""
-    return {fault.field: f"{fault.what} {fault.cure}"}
+    """The fields at fault as the page's macros take them."""
+    return {one.field: f"{one.what} {one.cure}" for one in (fault, *fault.others)}
 
 
 def crossed(request: Request, fault: CrossedError) -> Response:

@@ -45,16 +45,17 @@ class Planned:
 
 def plan(db: Database, who: Who, person_id: str, planned: Planned, seen: Seen) -> dict[str, Any]:
     """Record an action with its owner and day, and return it. FieldError for a field at fault."""
-    values = {
-        "person_id": person_id,
-        "kind": written.checked_code("kind", planned.kind, kinds(), "what is to be done"),
-        "owner": written.checked_owner(planned.owner, asked=True),
-        "due_on": written.checked_due(planned.due_on, asked=True),
-        "decision_id": _decision(db, person_id),
-        "list_id": seen.list_id,
-        "district": seen.district,
-    }
-    values |= written.signed(who, written.checked_text("reason", planned.reason), seen.about)
+    values = written.checked(
+        {
+            "kind": lambda: written.checked_code("kind", planned.kind, kinds(), "what is to be done"),
+            "reason": lambda: written.checked_text("reason", planned.reason),
+            "owner": lambda: written.checked_owner(planned.owner, asked=True),
+            "due_on": lambda: written.checked_due(planned.due_on, asked=True),
+        }
+    )
+    values |= {"person_id": person_id, "decision_id": _decision(db, person_id)}
+    values |= {"list_id": seen.list_id, "district": seen.district}
+    values |= written.signed(who, values["reason"], seen.about)
     number = written.add(db, ACTION, values)
     return next(one for one in actions_of(db, [person_id])[person_id] if one["id"] == number)
 
@@ -73,11 +74,13 @@ def finish(
     Raises NotFoundError for none such, FieldError, and CrossedError when a result is recorded already.
     """
     one = action(db, action_id)
-    values = {
-        "action_id": action_id,
-        "result": written.checked_code("result", result, results(), "what came of it"),
-        **written.signed(who, written.checked_text("reason", reason), about),
-    }
+    values = written.checked(
+        {
+            "result": lambda: written.checked_code("result", result, results(), "what came of it"),
+            "reason": lambda: written.checked_text("reason", reason),
+        }
+    )
+    values |= {"action_id": action_id, **written.signed(who, values["reason"], about)}
     if one["result"] is None and written.add(db, ACTION_RESULT, values) is not None:
         return action(db, action_id)
     one = action(db, action_id)

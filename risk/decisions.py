@@ -8,7 +8,7 @@ be lower takes effect only when a supervisor agrees; until then the one before i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
@@ -84,17 +84,19 @@ def decide(db: Database, who: Who, person_id: str, proposed: Proposed, seen: See
 
 
 def _checked(proposed: Proposed, who: Who) -> dict[str, Any]:
-    choice = written.checked_code("choice", proposed.choice, choices(), "what to decide")
-    rule = choices()[choice]
+    rule = choices().get(proposed.choice, {"codes": {}, "asks": []})
     asks = rule["asks"]
-    return {
-        "choice": choice,
-        "code": written.checked_code("code", proposed.code, rule["codes"], "a reason from the list"),
-        "reason": written.checked_text("reason", proposed.reason),
-        "owner": written.checked_owner(proposed.owner, asked="owner" in asks),
-        "due_on": written.checked_due(proposed.due_on, asked="due_on" in asks),
-        "waits": bool(rule.get("waits")) and who.role != SUPERVISOR,
+    checks: dict[str, Callable[[], Any]] = {
+        "choice": lambda: written.checked_code("choice", proposed.choice, choices(), "what to decide"),
+        "reason": lambda: written.checked_text("reason", proposed.reason),
+        "owner": lambda: written.checked_owner(proposed.owner, asked="owner" in asks),
+        "due_on": lambda: written.checked_due(proposed.due_on, asked="due_on" in asks),
     }
+    if proposed.choice in choices():
+        checks["code"] = lambda: written.checked_code(
+            "code", proposed.code, rule["codes"], "a reason from the list"
+        )
+    return written.checked(checks) | {"waits": bool(rule.get("waits")) and who.role != SUPERVISOR}
 
 
 def _place(seen: Seen) -> dict[str, Any]:

@@ -116,17 +116,21 @@ def place_hold(
 
     Raises FieldError for a field at fault.
     """
-    doubt = written.checked_code("doubt", doubt, doubts(), "what is in doubt")
-    reason = written.checked_text("reason", reason)
+    values = written.checked(
+        {
+            "doubt": lambda: written.checked_code("doubt", doubt, doubts(), "what is in doubt"),
+            "reason": lambda: written.checked_text("reason", reason),
+        }
+    )
     known = holds_of(db, [person_id])[person_id]
     if known and known[0].in_force:
         return known[0], False
     row = {
         "person_id": person_id,
         "number": len(known) + 1,
-        "doubt": doubt,
+        "doubt": values["doubt"],
         "district": district,
-        **written.signed(who, reason, about),
+        **written.signed(who, values["reason"], about),
     }
     row["due_by"] = due_by(row["at"], settings("decisions")["hold"]["working_days"])
     placed = written.add(db, HOLD, row) is not None  # else somebody placed one in the same moment
@@ -139,8 +143,12 @@ def say(db: Database, who: Who, hold_id: int, said: str, reason: str, about: dat
     Raises NotFoundError for none such, FieldError, InputError when the hold is the supervisor's own and nobody has
     decided (two people are needed), and CrossedError when it was lifted or spoken on meanwhile.
     """
-    said = written.checked_code("said", said, sayings(), "what you find")
-    reason = written.checked_text("reason", reason)
+    values = written.checked(
+        {
+            "said": lambda: written.checked_code("said", said, sayings(), "what you find"),
+            "reason": lambda: written.checked_text("reason", reason),
+        }
+    )
     hold = one_hold(db, hold_id)
     if hold.waits and hold.row["by"] == who.username:
         raise InputError(
@@ -150,7 +158,7 @@ def say(db: Database, who: Who, hold_id: int, said: str, reason: str, about: dat
         )
     spoken = not hold.in_force or (hold.stands and said == "stands")
     row = {"hold_id": hold_id, "number": len(hold.said) + 1, "said": said}
-    row |= written.signed(who, reason, about)
+    row |= written.signed(who, values["reason"], about)
     if not spoken and written.add(db, HOLD_WORD, row) is not None:
         return one_hold(db, hold_id)
     hold = one_hold(db, hold_id)

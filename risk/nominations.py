@@ -60,16 +60,18 @@ def nominate(
 
     ``about``: T of the records; an accepted place is counted from there. Raises FieldError for a field at fault.
     """
-    values = {
-        "scope": written.checked_code("scope", named.scope, scopes(), "a list"),
-        "code": written.checked_code("code", named.code, codes(), "a reason from the list"),
-    }
-    reason = written.checked_text("reason", named.reason)
+    values = written.checked(
+        {
+            "scope": lambda: written.checked_code("scope", named.scope, scopes(), "a list"),
+            "code": lambda: written.checked_code("code", named.code, codes(), "a reason from the list"),
+            "reason": lambda: written.checked_text("reason", named.reason),
+        }
+    )
     known = nominations_of(db, [person_id])[person_id]
     if known and known[0]["status"] in {"waits", "accepted"} and not _ended(known[0], about):
         return known[0], False
     row = {"person_id": person_id, "number": len(known) + 1, "district": district, **values}
-    made = written.add(db, NOMINATION, row | written.signed(who, reason, about)) is not None
+    made = written.add(db, NOMINATION, row | written.signed(who, values["reason"], about)) is not None
     return nominations_of(db, [person_id])[person_id][0], made
 
 
@@ -85,8 +87,12 @@ def say(
     Raises NotFoundError, FieldError, InputError where the nomination is the supervisor's own or the word does not fit
     it, and CrossedError when another supervisor spoke first.
     """
-    said = written.checked_code("said", said, sayings(), "what you decide")
-    reason = written.checked_text("reason", reason)
+    values = written.checked(
+        {
+            "said": lambda: written.checked_code("said", said, sayings(), "what you decide"),
+            "reason": lambda: written.checked_text("reason", reason),
+        }
+    )
     one = nomination(db, nomination_id)
     if one["by"] == who.username and said == "accept":
         raise InputError(
@@ -98,7 +104,7 @@ def say(
     if fits:
         until = about + timedelta(days=settings("list")["reserve"]["days"]) if said == "accept" else None
         row = {"nomination_id": nomination_id, "number": len(one["said"]) + 1, "said": said, "until": until}
-        if written.add(db, NOMINATION_WORD, row | written.signed(who, reason, about)) is not None:
+        if written.add(db, NOMINATION_WORD, row | written.signed(who, values["reason"], about)) is not None:
             return nomination(db, nomination_id)
         one = nomination(db, nomination_id)
     if not one["said"]:

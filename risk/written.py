@@ -7,7 +7,7 @@ at, so that a list made for a later T knows what had been decided by then.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -34,10 +34,11 @@ class CrossedError(InputError):
 
 
 class FieldError(InputError):
-    """One field of a form is at fault: ``field`` is its name."""
+    """A field of a form is at fault: ``field`` is its name, ``others`` those at fault beside it."""
 
     def __init__(self, field: str, what: str, cure: str) -> None:
         self.field = field
+        self.others: tuple[FieldError, ...] = ()
         super().__init__(what, where=field, cure=cure)
 
 
@@ -63,6 +64,21 @@ class Seen:
         place = row["place"] if "place" in row else ("rank" if row["listed"] else None)
         version = str(published.facts["model_version"])
         return cls(about, published.list_id, row["rank"], place, row["district"], version, row["p_serious"])
+
+
+def checked(checks: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
+    """What each check gives, by its name; FieldError with every field at fault, so that all are told at once."""
+    found: dict[str, Any] = {}
+    faults: list[FieldError] = []
+    for name, check in checks.items():
+        try:
+            found[name] = check()
+        except FieldError as fault:
+            faults.append(fault)
+    if faults:
+        faults[0].others = tuple(faults[1:])
+        raise faults[0]
+    return found
 
 
 def checked_text(field: str, value: str, *, least: int | None = None) -> str:

@@ -113,6 +113,10 @@ def test_a_field_at_fault_is_named_beside_what_was_typed(team: Callable[..., Tes
     assert WHY in wrong.text
     none = ann.post("/persons/P1/decide", data=adopting(choice=""))
     assert "Choose what to decide" in none.text
+    bare = ann.post("/persons/P1/decide", data={"choice": "adopt", "version": "0"}).text
+    for field in ("code_adopt", "reason", "owner", "due_on"):
+        assert f'href="#{field}"' in bare, "every field at fault is told at once"
+        assert f'id="{field}"' in bare
     assert ann.get("/api/v1/persons/P1/decisions").json()["history"] == []
 
 

@@ -56,7 +56,9 @@ def answer(request: Request, viewer: Decider, person_id: str, form: Typed) -> Re
         )
         _decide(desk, viewer, who, proposed)
     except FieldError as fault:
-        return _form(request, viewer, who, typed, errors=errors_of(fault), status=400)
+        errors = errors_of(fault)  # each choice has its own list of reasons
+        errors = {f"code_{form.one('choice')}" if name == "code" else name: errors[name] for name in errors}
+        return _form(request, viewer, who, typed, errors=errors, status=400)
     except CrossedError as fault:
         typed["version"] = str(max(one["version"] for one in fault.newer))
         again = about(request, viewer, person_id)
