@@ -36,7 +36,11 @@ DAY = timedelta(days=1)
 
 def subjects(records: Records, subject: str, t: datetime) -> pl.DataFrame:
     """Every suspect, victim or pair of a domestic event known at T, sorted by key."""
-    world = World(records, t)
+    return subjects_in(World(records, t), subject)
+
+
+def subjects_in(world: World, subject: str) -> pl.DataFrame:
+    """The same, of a world that is there already."""
     found: set[tuple[str, ...]] = set()
     for event in world.events.values():
         if event["domestic"] != "Y":

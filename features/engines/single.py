@@ -20,7 +20,7 @@ import polars as pl
 from features.catalogue import Column, Condition, Feature
 from features.engines import fast
 from features.engines.formulas import Cells
-from features.engines.reference import DAY, Row, World, cell, meets
+from features.engines.reference import DAY, Row, World, cell, meets, subjects_in
 from features.records import Records
 from features.slices import around
 
@@ -31,8 +31,10 @@ STEPS = 2
 
 
 def subjects(records: Records, subject: str, t: datetime) -> pl.DataFrame:
-    """Every subject at T: a question about everybody, so the fast engine answers it."""
-    return fast.subjects(records, subject, t)
+    """Every subject at T: of a slice in plain Python; of a whole store the fast engine answers."""
+    if records.table("event").height > SMALL:
+        return fast.subjects(records, subject, t)
+    return subjects_in(world_of(records, t), subject)
 
 
 def compute(
@@ -48,7 +50,7 @@ def compute(
         by_feature.setdefault(column.feature, []).append(column)
     values: dict[str, list[int | None]] = {column.name: [] for column in columns}
     for key in keys.iter_rows():
-        streams: dict[str, Facts] = {}
+        streams = world.streams.setdefault(key, {})
         for feature, wanted in by_feature.items():
             if feature.source not in streams:
                 streams[feature.source] = Facts(world.facts(feature.source, key), t)
@@ -80,6 +82,8 @@ class Nearby(World):
     def __init__(self, records: Records, t: datetime) -> None:
         self._facts: dict[tuple[str, str | None, str | None], Row] = {}
         self._paired: dict[tuple[str, str], list[tuple[str, str, bool]]] = {}
+        self.streams: dict[tuple[str, ...], dict[str, Facts]] = {}
+        """Facts of a subject by stream: a page asks for a score's columns, then for all, then for the interval's."""
         super().__init__(records, t)
 
     def source(self, table: str) -> Iterable[Row]:
