@@ -222,10 +222,12 @@ class Answering:
         newest: dict[str, list[Met]] = {}
         suspects: dict[str, dict[str, None]] = {}
         asked_of: set[tuple[int, str]] = set()
+        acted: set[str] = set()
 
         def note(number: int, met: Met) -> None:
             index, found = self._parts[number].index, suspects.setdefault(str(met.event_id), {})
             asked_of.add((number, str(met.event_id)))
+            acted.update([str(met.event_id)] if met.acting else [])
             for one in met.acting:
                 if not self._hidden[number][int(index.ways[one][0])]:
                     found[str(index.ids[int(index.cluster[one])])] = None
@@ -233,7 +235,7 @@ class Answering:
         for one in best:
             if not one.hit.suspect:
                 references = self._parts[one.part].index.references
-                numbers = references.person_events[one.head][:NAMED_IN].tolist()
+                numbers = references.person_events[one.head][: NAMED_IN * 4].tolist()
                 newest[one.hit.person_id] = [references.event(number) for number in numbers]
                 for met in newest[one.hit.person_id]:
                     note(one.part, met)
@@ -242,13 +244,16 @@ class Answering:
             for met in part.index.references.events_by_id(others).values():
                 note(number, met)
 
-        def place(met: Met) -> Place:
-            return Place(str(met.event_id), met.reference, met.at, tuple(suspects[str(met.event_id)]))
+        def places(person: str) -> tuple[Place, ...]:
+            mine = [(met, str(met.event_id)) for met in newest.get(person, ())]
+            shown = [  # whose suspects are all closed is passed over, as if it were not there
+                Place(event, met.reference, met.at, tuple(suspects[event]))
+                for met, event in mine
+                if suspects[event] or event not in acted
+            ]
+            return tuple(shown[:NAMED_IN])
 
-        return [
-            replace(one.hit, named_in=tuple(place(met) for met in newest.get(one.hit.person_id, ())))
-            for one in best
-        ]
+        return [replace(one.hit, named_in=places(one.hit.person_id)) for one in best]
 
 
 @dataclass

@@ -62,6 +62,7 @@ class References:
                 view.whole("involvement").select(
                     "event_id", "person_id", acting=(pl.col("role") == "suspect").fill_null(False)
                 ),
+                view.whole("involvement").select("event_id", person_id="victim_id", acting=pl.lit(False)),
                 view.whole("offence").select("event_id", person_id="suspect_id", acting=pl.lit(True)),
                 view.whole("offence").select("event_id", person_id="victim_id", acting=pl.lit(False)),
             ]

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from features.append import append
+from features.home import Home
 from risk.audit import rows
+from risk.search import Search
+from risk.search_text import read
 from tests.signing import client_of
 
 
@@ -157,3 +162,45 @@ def test_no_search_without_a_task(small_home: Path) -> None:
     client = client_of(small_home, "dalo", username="search.idle", purpose=None)
     assert "/purpose" in str(client.get("/search").url)
     assert client.post("/api/v1/search", json={"text": "Quillmark"}).status_code == 403
+
+
+def test_a_call_taken_in_a_minute_ago_is_there_without_a_restart(small_home_maker: Any) -> None:
+    home = small_home_maker()
+    client = client_of(home, "dalo", username="search.live", purpose="attending")
+    assert asked(client, text="Nora Newcombe")["hits"] == []
+    now = "2025-05-31T20:00:00Z"
+    event = {"event_id": "N1", "reference": "REF-N1", "kind": "crime", "occurred_at": now, "domestic": "Y"}
+    person = {
+        "person_id": "N9",
+        "family_name": "Newcombe",
+        "given_names": "Nora",
+        "date_of_birth": "1990-01-01",
+    }
+    part = {"event_id": "N1", "person_id": "N9", "role": "suspect", "victim_id": "V2"}
+    append(
+        Home(home),
+        {
+            "person": [person],
+            "event": [event | {"recorded_at": now, "source": "victim"}],
+            "involvement": [part],
+        },
+    )
+    assert [hit["person_id"] for hit in asked(client, text="Nora Newcome 1990")["hits"]] == ["N9"]
+    assert asked(client, text="ref-n1")["referred"][0]["persons"][0]["person_id"] == "N9"
+    seen = asked(client, text="Kim Kettlewell")["hits"][0]["named_in"]
+    assert seen[0] | {"at": None} == {"event_id": "N1", "reference": "REF-N1", "at": None, "suspects": ["N9"]}
+    assert "E14" not in [place["event_id"] for place in seen]  # its suspect's record is restricted
+
+
+def test_the_index_that_followed_through_the_desk_answers_as_one_made_now(small_home_maker: Any) -> None:
+    home = small_home_maker()
+    client = client_of(home, "dalo", username="search.same", purpose="attending")
+    desk = client.app.state.desk  # type: ignore[attr-defined]
+    asked(client, text="Quillmark")
+    row = {"person_id": "P7", "family_name": "Garnlee", "given_names": "Gustav", "address_id": "A1"}
+    append(Home(home), {"person": [row | {"recorded_at": "2025-05-31T00:00:00Z"}]})
+    followed, anew = desk.search.ready(), Search(Home(home).require(), desk.now())
+    for text in ("Gustav Garnlee", "Gus Garnleigh", "1 High Row", "Lambourne", "REF-E12", "Brackfold", "P7"):
+        one, other = (each.find(read(text), everyone=True) for each in (followed, anew))
+        assert sorted(map(str, one.hits)) == sorted(map(str, other.hits)), text
+        assert one.referred == other.referred
