@@ -203,7 +203,9 @@ def parts_of(
     """
     places = published.facts["settings"]["places"]
     here = [row for row in rows if not patch or row["district"] in patch]
-    limit = top or int(places["team" if team else "force"])
+    own = published.facts["settings"].get("districts", {})
+    of_team = sum(int(own.get(district, places["team"])) for district in team.districts) if team else 0
+    limit = top or of_team or int(places["force"])
     note = ""
     if len(here) < (top or 0):
         note = f"The list was published with {count(len(here), 'place')} here, not {top:,}."

@@ -251,6 +251,27 @@ class Today:
         tests = {code: test for code, test in ONLY.items() if code != "mine"}
         return {code: sum(test(row, self.asked) for row in self.every) for code, test in tests.items()}
 
+    @property
+    def places(self) -> str:
+        """How many places there are and how they are used, in words."""
+        kinds = [row.get("place") for row in self.every]
+        used = {
+            "nominated": kinds.count("reserve"),
+            "staying beside them for four weeks": kinds.count("stay"),
+        }
+        more = [f"{number} {words}" for words, number in used.items() if number]
+        return ", ".join([count(self.top, "place"), *more])
+
+    def not_placed(self) -> list[dict[str, Any]]:
+        """Whose nomination was accepted and found no place on this list, with ``why``."""
+        patch = self.team.districts if self.team else self.asked.districts
+        known = [
+            frame.select("person_id", "district") for frame in (self.published.rows, self.published.apart)
+        ]
+        where = dict(pl.concat(known).iter_rows())
+        found = self.published.facts.get("not_placed", [])
+        return [one for one in found if not patch or where.get(one["person_id"]) in patch]
+
     def apart_counts(self) -> dict[str, int]:
         """How many stand apart, by reason, in the order of the list."""
         found: dict[str, int] = {}
