@@ -9,47 +9,61 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from features.clocks import parse_as_of
 from features.home import Home
 from risk.priority import publish
+from risk.store import METADATA, tables_decisions
 from tests.databases import trail_of
 from tests.signing import client_of
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
     from fastapi.testclient import TestClient
 
 SOON = date.today() + timedelta(days=7)
 DUE = {"due_on_day": str(SOON.day), "due_on_month": str(SOON.month), "due_on_year": str(SOON.year)}
+DECIDED = [table for table in vars(tables_decisions).values() if isinstance(table, sa.Table)]
 WHY = "Two partners say the same as the records"
 
 
 @pytest.fixture(scope="module")
-def _listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with one list, served by one service for all tests of this file."""
     from tests.conftest import make_home
 
-    home = make_home(tmp_path_factory.mktemp("listed"))
-    publish(Home(home), parse_as_of("2025-06-01"))
-    return home
+    made = make_home(tmp_path_factory.mktemp("listed"))
+    publish(Home(made), parse_as_of("2025-06-01"))
+    return made
+
+
+@pytest.fixture(scope="module")
+def service(home: Path) -> FastAPI:
+    """The running service."""
+    from api.app import create_app
+
+    return create_app(home)
 
 
 @pytest.fixture
-def home(_listed: Path, tmp_path: Path) -> Path:
-    """A home with one list, to be changed."""
-    return Path(shutil.copytree(_listed, tmp_path / "home"))
-
-
-@pytest.fixture
-def team(home: Path) -> Callable[..., TestClient]:
-    """Makes clients of one running service over the home, by role and name."""
-    app: list[Any] = []
+def team(home: Path, service: FastAPI) -> Callable[..., TestClient]:
+    """Makes clients by role and name; nothing was decided before the first."""
+    with service.state.desk.db.begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            if table in DECIDED:
+                connection.execute(table.delete())
+    service.state.days = None
 
     def one(role: str = "proactive", username: str | None = None, **more: Any) -> TestClient:
-        made = client_of(home, role, username=username or role, app=app[0] if app else None, **more)
-        app[:] = [made.app]
-        return made
+        return client_of(home, role, username=username or role, app=service, **more)
 
     return one
+
+
+def alterations(home: Path, since: int) -> list[dict[str, Any]]:
+    """Rows of the audit trail that tell of a change, after the first ``since`` rows."""
+    return [row for row in trail_of(home)[since:] if row["act"] == "alteration"]
 
 
 def adopting(version: int = 0, **changes: str) -> dict[str, str]:
@@ -63,7 +77,7 @@ def lowering(version: int = 0) -> dict[str, str]:
 
 
 def test_an_officer_decides_and_sees_what_was_decided(team: Callable[..., TestClient], home: Path) -> None:
-    ann = team(username="ann")
+    ann, since = team(username="ann"), len(trail_of(home))
     form = ann.get("/persons/P1/decide")
     assert form.status_code == 200
     assert "Adam Quillmark" in form.text
@@ -72,7 +86,7 @@ def test_an_officer_decides_and_sees_what_was_decided(team: Callable[..., TestCl
     assert done.status_code == 200
     assert "The decision is recorded" in done.text
     assert "DC 4411" in done.text
-    rows = [row for row in trail_of(home) if row["act"] == "alteration"]
+    rows = alterations(home, since)
     assert [(row["username"], row["detail"], row["persons"]) for row in rows] == [
         ("ann", "decision: adopt", ["P1"])
     ]
@@ -230,7 +244,9 @@ def test_actions_are_planned_seen_and_finished(team: Callable[..., TestClient]) 
     assert ann.get("/actions/99").status_code == 404
 
 
-def test_k_is_set_by_a_supervisor_for_the_lists_to_come(team: Callable[..., TestClient], home: Path) -> None:
+def test_k_is_set_by_a_supervisor_for_the_lists_to_come(
+    team: Callable[..., TestClient], home: Path, tmp_path: Path
+) -> None:
     sue, sam = team("supervisor", "sue"), team("supervisor", "sam")
     page = sue.get("/supervise/places").text
     assert "The force has 100 places, a district 25" in page
@@ -246,7 +262,8 @@ def test_k_is_set_by_a_supervisor_for_the_lists_to_come(team: Callable[..., Test
     assert "by sue on" in late.text
     assert "We are back to strength" in late.text
     assert "not a number" in sue.post("/supervise/places", data=typed | {"places": "many"}).text
-    made = publish(Home(home), parse_as_of("2025-06-02"))
+    shutil.copytree(home, tmp_path / "home")
+    made = publish(Home(tmp_path / "home"), parse_as_of("2025-06-02"))
     assert made.facts["places"]["force"]["places"] == 2
     kept = sue.get("/api/v1/places").json()
     assert (kept["force"], kept["set"][0]["by"]) == (2, "sue")
@@ -317,11 +334,12 @@ def test_who_may_not_be_opened_may_not_be_decided_about(team: Callable[..., Test
 def test_a_person_of_another_district_is_marked_and_closed_to_a_briefing(
     team: Callable[..., TestClient], home: Path
 ) -> None:
+    since = len(trail_of(home))
     far = team(username="far", districts=("D2",), purpose="briefing")
     assert far.get("/persons/P1/decide").status_code == 403
     near = team(username="near", districts=("D2",))
     assert near.post("/persons/P1/decide", data=adopting()).status_code == 200
-    assert [row["outside"] for row in trail_of(home) if row["act"] == "alteration"] == [True]
+    assert [row["outside"] for row in alterations(home, since)] == [True]
 
 
 def test_an_act_and_the_row_that_tells_of_it_stand_or_fall_together(
@@ -329,7 +347,7 @@ def test_an_act_and_the_row_that_tells_of_it_stand_or_fall_together(
 ) -> None:
     from features.errors import DoorstepError
 
-    ann = team(username="ann")
+    ann, since = team(username="ann"), len(trail_of(home))
 
     def away(*_: object, **__: object) -> int:
         raise DoorstepError("The row could not be written.", cure="Try again.")
@@ -338,7 +356,7 @@ def test_an_act_and_the_row_that_tells_of_it_stand_or_fall_together(
     assert ann.post("/persons/P1/decide", data=adopting()).status_code == 500
     monkeypatch.undo()
     assert ann.get("/api/v1/persons/P1/decisions").json()["history"] == []
-    assert [row for row in trail_of(home) if row["act"] == "alteration"] == []
+    assert alterations(home, since) == []
 
 
 def test_low_risk_is_said_nowhere(team: Callable[..., TestClient]) -> None:
