@@ -187,6 +187,8 @@ def _ask(
 ) -> HTMLResponse:
     settings, desk = request.app.state.settings, desk_of(request)
     before = request.cookies.get(cookie_name(request, BEFORE)) or secrets.make()
+    then = local(form.one("next") if form else next)
+    waits = " What you had typed is kept for you." if then.startswith("/kept/") else ""
     response = page(
         request,
         None,
@@ -194,8 +196,8 @@ def _ask(
         status,
         health=None,
         csrf=request.app.state.key.seal(before, "sign-in"),
-        next=local(form.one("next") if form else next),
-        said=OVER.get(over, ""),
+        next=then,
+        said=OVER.get(over, "") + waits,
         username=form.one("username") if form else "",
         errors=errors or {},
         local_accounts=settings.local_accounts,
