@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
 
+from tests.browsing import faults, running
 from tests.signing import client_of
 
+pytest_plugins = ("tests.browsing",)
 pytestmark = pytest.mark.browser
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-         "--disable-component-update", "--disable-sync"]  # fmt: skip
 LIST = "/lists/latest"
 PAGES = (
     "/",
@@ -33,41 +29,15 @@ PAGES = (
 
 @pytest.fixture(scope="module")
 def address(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """The service on a free loopback port, with somebody on hold, and the cookie of a supervisor."""
-    import uvicorn
-
+    """The service with somebody on hold: its address, and the cookie of a supervisor."""
     from api.app import create_app
 
     home = Path(shutil.copytree(small_home, tmp_path_factory.mktemp("shell") / "home"))
     app = create_app(home)
     client = client_of(home, "supervisor", app=app)
     client.post("/persons/P7/hold", data={"doubt": "role", "reason": "She called us first, he is hurt"})
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}", client.cookies["doorstep"]
-    server.should_exit = True
-    thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium as the system packages it."""
-    path = which("chromium") or which("chromium-browser") or which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine; .ci/run installs one")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=path, headless=True, args=FLAGS)
-        yield opened
-        opened.close()
+    with running(app) as place:
+        yield place, client.cookies["doorstep"]
 
 
 @pytest.fixture
@@ -159,8 +129,6 @@ def test_the_whole_list_can_be_walked_by_keyboard_with_the_focus_always_seen(tab
 
 @pytest.mark.parametrize("width", [320, 390, 768, 1280, 1920])
 def test_no_page_is_wider_than_the_screen_or_complains_or_fails_axe(tab: Any, width: int) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = tab("/", width)
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
@@ -169,21 +137,18 @@ def test_no_page_is_wider_than_the_screen_or_complains_or_fails_axe(tab: Any, wi
         wide = page.evaluate("document.documentElement.scrollWidth")
         assert wide <= width, f"{path} is {wide} px wide at {width}"
         if width in (320, 1280):
-            found = [(one["id"], one["nodes"][0]["html"]) for one in Axe().run(page).response["violations"]]
-            assert not found, f"{path} at {width}: {found}"
+            assert not faults(page), f"{path} at {width}: {faults(page)}"
     assert said == [], "nothing is refused by the content policy"
 
 
 def test_a_hidden_screen_passes_axe_and_a_row_on_hold_is_grey_and_says_so(tab: Any) -> None:
-    from axe_playwright_python.sync_playwright import Axe
-
     page = tab(LIST)
     held = page.locator(".row-held")
     assert held.get_attribute("value") == "2"
     assert "On hold: identity or role in doubt" in held.inner_text()
     assert held.evaluate("one => getComputedStyle(one).backgroundColor") == "rgb(231, 231, 231)"
     page.keyboard.press("Escape")
-    assert not Axe().run(page).response["violations"]
+    assert not faults(page)
 
 
 def test_on_paper_the_marking_and_the_reasons_stay_and_what_is_pressed_goes(tab: Any) -> None:
