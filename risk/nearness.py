@@ -15,7 +15,6 @@ from typing import Any
 import polars as pl
 
 from features.clocks import ALWAYS
-from features.nominals import onto
 from risk.history import Happened
 from risk.settings import settings
 from risk.view import View
@@ -58,17 +57,21 @@ def stays(view: View, persons: Sequence[str]) -> dict[str, list[Stay]]:
     The same order decides a person's district (``risk.teams``): a residence speaks from the day it began, the person
     row from when it was entered. An address with several rows is taken once, as its latest row has it.
     """
-    wanted = list(dict.fromkeys(persons))
-    lived = view.identity("residence").filter(pl.col("person_id").is_in(wanted))
-    lived = lived.select("person_id", "address_id", since="at", left="ended_on")
-    named = onto(view.identity("person").select("person_id", "address_id", "since"), view.clusters)
-    named = named.filter(pl.col("person_id").is_in(wanted))
-    rows = pl.concat([lived, named.with_columns(left=pl.lit(None, dtype=lived.schema["left"]))])
-    suites = view.identity("address").filter(pl.col("kind") == "custody")["address_id"]
-    rows = rows.drop_nulls(["address_id", "since"]).filter(~pl.col("address_id").is_in(suites.implode()))
-    found: dict[str, list[Stay]] = {person: [] for person in wanted}
-    for person, address, since, left in rows.rows():  # left is null or <= T: a later end is not yet known
-        found[person].append(Stay(address, since, left))
+    found: dict[str, list[Stay]] = {person: [] for person in persons}
+    mine = view.clusters.filter(pl.col("cluster_id").is_in(list(found)))
+    whose = {person: person for person in found} | dict(
+        zip(mine["person_id"], mine["cluster_id"], strict=True)
+    )
+    lived = view.identity("residence").filter(pl.col("person_id").is_in(list(found)))
+    rows = [(row["person_id"], row["address_id"], row["at"], row["ended_on"]) for row in lived.to_dicts()]
+    named = view.identity("person").filter(pl.col("person_id").is_in(list(whose)))
+    rows += [(row["person_id"], row["address_id"], row["since"], None) for row in named.to_dicts()]
+    rows = [row for row in rows if row[1] is not None and row[2] is not None]
+    places = view.identity("address").filter(pl.col("address_id").is_in([row[1] for row in rows]))
+    suites = {row["address_id"] for row in places.to_dicts() if row["kind"] == "custody"}
+    for person, address, since, left in rows:  # left is null or <= T: a later end is not yet known
+        if address not in suites and whose[person] in found:
+            found[whose[person]].append(Stay(address, since, left))
     for person, known in found.items():
         known.sort(key=lambda stay: (stay.since, stay.address_id, stay.left is None), reverse=True)
         found[person] = list({stay.address_id: stay for stay in reversed(known)}.values())[::-1]

@@ -7,7 +7,7 @@ is recorded does not say what was told; the sheet says no more than that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -67,7 +67,7 @@ def clocks(
     ``logged``: contacts written down in Doorstep itself (``risk.visits``), beside those of the records.
     """
     wanted, known = set(victims), {one.event_id: one for one in happened if "suspect" in one.roles}
-    reached = _reached(view, sorted(wanted)) + list(logged)
+    reached = [*_contacts(view, wanted), *_kept(view, wanted), *logged]
     found: dict[tuple[str, str, str, str], Clock] = {}
     for started, event_id, at in _changes(view, person, list(known)):
         event = known[event_id]
@@ -129,13 +129,12 @@ def _applies(clock: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
 
 def _edits(view: View, bail_ids: Sequence[str], column: str) -> list[tuple[str, datetime]]:
     """When a column of bail was changed: each version known by T that differs from the one before it."""
-    versions = (
-        view.records.table("bail")
-        .filter(pl.col("bail_id").is_in(list(bail_ids)), pl.col("known_from") <= view.t)
-        .sort("bail_id", "known_from")
-    )
+    if not bail_ids:
+        return []
+    known = view.records.table("bail").filter(pl.col("bail_id").is_in(list(bail_ids)))
+    versions = [row for row in known.to_dicts() if row["known_from"] <= view.t]
     found, before = [], None
-    for row in versions.iter_rows(named=True):
+    for row in sorted(versions, key=lambda row: (row["bail_id"], row["known_from"])):
         value = sorted(row[column] or [])
         if before is not None and before[0] == row["bail_id"] and before[1] != value and row["event_id"]:
             found.append((row["event_id"], row["known_from"]))
@@ -143,20 +142,19 @@ def _edits(view: View, bail_ids: Sequence[str], column: str) -> list[tuple[str, 
     return found
 
 
-def _reached(view: View, victims: Sequence[str]) -> list[Reached]:
-    """Contacts of the records in which a victim was reached, and promises kept."""
+def _kept(view: View, victims: Collection[str]) -> list[Reached]:
+    """Promises kept to these victims."""
     kinds = settings("clocks")["met"]["promises"]
     promise = view.identity("promise").filter(
-        pl.col("person_id").is_in(victims), pl.col("done_on").is_not_null(), pl.col("what").is_in(kinds)
+        pl.col("person_id").is_in(list(victims)), pl.col("done_on").is_not_null(), pl.col("what").is_in(kinds)
     )
-    kept = [Reached(row["person_id"], row["event_id"], row["done_on"]) for row in promise.to_dicts()]
-    return _contacts(view, victims) + kept
+    return [Reached(row["person_id"], row["event_id"], row["done_on"]) for row in promise.to_dicts()]
 
 
-def _contacts(view: View, victims: Sequence[str]) -> list[Reached]:
+def _contacts(view: View, victims: Collection[str]) -> list[Reached]:
     """Contacts of the records in which somebody was reached."""
     missed = settings("clocks")["met"]["not_by"]
-    contact = view.identity("contact").filter(pl.col("person_id").is_in(victims))
+    contact = view.identity("contact").filter(pl.col("person_id").is_in(list(victims)))
     return [
         Reached(row["person_id"], row["event_id"], row["at"])
         for row in contact.to_dicts()
@@ -203,7 +201,8 @@ def owed(
     ``references``: event_id -> the reference officers use.
     """
     t = view.t
-    lines = _promises(view, victims) + _updates(view, victims, logged)
+    reached = [*_contacts(view, victims), *logged]
+    lines = _promises(view, victims) + _updates(view, victims, reached)
     since = t - timedelta(days=settings("clocks")["show"]["days"])
     open_ones = [c for c in clocks(view, person, happened, victims, logged) if c.met_at is None]
     lines += [
@@ -218,7 +217,6 @@ def owed(
         for c in open_ones
         if c.at > since
     ]
-    reached = [*_contacts(view, victims), *logged]
     last = {v: max((c.at for c in reached if c.person_id == v), default=None) for v in victims}
     return Owing(
         tuple(sorted(lines, key=lambda line: (line.due, line.to, line.what))),
@@ -229,23 +227,23 @@ def owed(
 
 def _promises(view: View, victims: Sequence[str]) -> list[Owed]:
     table = view.identity("promise").filter(pl.col("person_id").is_in(victims), pl.col("done_on").is_null())
+    rows = sorted(table.to_dicts(), key=lambda row: (row["due_on"], row["promise_id"]))
     return [
         Owed(row["person_id"], "promise", plain(row["what"]), row["due_on"], row["due_on"] < view.t,
              f"promised {day(row['made_on'])}")
-        for row in table.sort("due_on", "promise_id").iter_rows(named=True)
+        for row in rows
     ]  # fmt: skip
 
 
-def _updates(view: View, victims: Sequence[str], logged: Sequence[Reached]) -> list[Owed]:
+def _updates(view: View, victims: Sequence[str], reached: Sequence[Reached]) -> list[Owed]:
     """Updates every so many days, as each victim's latest plan says, from the last time they were reached."""
-    contacts = [*_contacts(view, victims), *logged]
-    plans = view.identity("victim_plan").filter(pl.col("person_id").is_in(victims)).sort("agreed_on")
+    rows = view.identity("victim_plan").filter(pl.col("person_id").is_in(victims)).to_dicts()
+    plans = {row["person_id"]: row for row in sorted(rows, key=lambda row: row["agreed_on"])}
     found = []
-    for key, rows in plans.group_by("person_id", maintain_order=True):
-        plan, who = rows.row(-1, named=True), str(key[0])
+    for who, plan in plans.items():
         if not plan["update_every_days"]:
             continue
-        spoken = max((one.at for one in contacts if one.person_id == who), default=None)
+        spoken = max((one.at for one in reached if one.person_id == who), default=None)
         due = (spoken or plan["agreed_on"]) + timedelta(days=plan["update_every_days"])
         how = f"last contact {day(spoken)}" if spoken else "no contact recorded"
         what = f"update every {count(plan['update_every_days'], 'day')}, {how}"

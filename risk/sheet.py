@@ -26,7 +26,7 @@ from risk.sheet_call import Call
 from risk.sheet_people import age, called, children, linked, people
 from risk.state import State, states
 from risk.view import View
-from risk.who import identity, other_records, restricted
+from risk.who import identity, restricted
 from risk.words import ago, count, day, days_between, plain
 
 CAUTION = "This does not replace your assessment."
@@ -66,19 +66,20 @@ def sheet(
         view, person_id, happened, [one for one in others if one not in shut], references, logged(others)
     )
     kept = known(view, person_id, known_of, happened)
+    same = identity(view, person_id)
     return {
         "person_id": person_id,
         "as_of": view.t,
         "call": call and call.as_dict(),
-        "who": _who(view, person_id, known_as),
-        "identity": identity(view, person_id),
+        "who": _who(view, person_id, same, known_as),
+        "identity": same,
         "now": _now(state, known_as, view, person_id) | {"near": _near(view, person_id, call, happened)},
         "people": people(view, person_id, others, happened, known_as, homes=call is None, shut=shut),
         "children": children(view, happened),
         "before": [_event(one, known_as) for one in _last_events(happened)],
         "earlier": max(0, sum(one.domestic for one in happened) - settings("sheet")["shown"]["events"]),
         "balance": _balance(happened, known_as),
-        "grades": _grades(view, person_id, known_as),
+        "grades": _grades(view, person_id, happened, known_as),
         "separations": _separations(view, person_id, known_as),
         "score": score | {"caution": CAUTION},
         "promises": [
@@ -123,10 +124,10 @@ def _kept(one: Kept, known_as: dict[str, str]) -> dict[str, Any]:
     return one.as_dict() | {"who": None if one.of is None else called(one.of, known_as), "by_source": said}
 
 
-def _who(view: View, person: str, known_as: dict[str, str]) -> dict[str, Any]:
+def _who(view: View, person: str, same: Mapping[str, Any], known_as: dict[str, str]) -> dict[str, Any]:
     born = next(iter(view.table("person").filter(pl.col("person_id") == person)["date_of_birth"]), None)
     alias = view.identity("alias").filter(pl.col("person_id") == person)
-    others = [one["person_id"] for one in other_records(view, person)]
+    others = [one["person_id"] for one in same["records"]]
     also = set(names(view, others).values()) | {
         " ".join(part for part in (r["given_names"], r["family_name"]) if part)
         for r in alias.iter_rows(named=True)
@@ -213,20 +214,14 @@ def _balance(happened: Sequence[Happened], known_as: dict[str, str]) -> list[str
     return said
 
 
-def _grades(view: View, person: str, known_as: dict[str, str]) -> list[dict[str, Any]]:
+def _grades(
+    view: View, person: str, happened: Sequence[Happened], known_as: dict[str, str]
+) -> list[dict[str, Any]]:
     """The last assessments of victims about this person, newest first."""
-    mine = (
-        view.whole("involvement")
-        .filter(pl.col("person_id") == person, pl.col("role") == "suspect")
-        .select("event_id")
-        .unique()
-    )
-    table = view.table("risk_assessment")
-    about = table.join(mine, on="event_id", how="semi").filter(pl.col("suspect_id").is_null())
-    rows = pl.concat([table.filter(pl.col("suspect_id") == person), about])
-    rows = rows.sort(["completed_at", "assessment_id"], descending=True).head(
-        settings("sheet")["shown"]["grades"]
-    )
+    mine = [one.event_id for one in happened if "suspect" in one.roles]
+    unnamed = pl.col("suspect_id").is_null() & pl.col("event_id").is_in(mine)
+    rows = view.table("risk_assessment").filter((pl.col("suspect_id") == person) | unnamed).to_dicts()
+    rows.sort(key=lambda row: (row["completed_at"], row["assessment_id"]), reverse=True)
     return [
         {
             "when": row["completed_at"],
@@ -237,7 +232,7 @@ def _grades(view: View, person: str, known_as: dict[str, str]) -> list[dict[str,
             "yes": sum(row[q] == "Y" for q in QUESTIONS),
             "not_answered": sum(row[q] is None or row[q] == "U" for q in QUESTIONS),
         }
-        for row in rows.iter_rows(named=True)
+        for row in rows[: settings("sheet")["shown"]["grades"]]
     ]
 
 
@@ -265,15 +260,15 @@ def _schemes(view: View, persons: list[str], known_as: dict[str, str]) -> list[s
     return [
         f"{plain(row['scheme'])} {'of' if row['ended_on'] else 'since'} {day(row['started_on'])}: "
         f"{called(row['person_id'], known_as)}" + (f", {row['owner']}" if row["owner"] else "")
-        for row in table.sort("started_on", "person_id", "scheme").iter_rows(named=True)
+        for row in sorted(
+            table.to_dicts(), key=lambda row: (row["started_on"], row["person_id"], row["scheme"])
+        )
     ]
 
 
 def _disclosures(view: View, person: str, known_as: dict[str, str]) -> list[str]:
     """Clare's Law applications about the person: open ones, and what was decided."""
-    rows = (
-        view.identity("disclosure").filter(pl.col("subject_id") == person).sort("opened_at", "application_id")
-    )
+    rows = view.identity("disclosure").filter(pl.col("subject_id") == person).to_dicts()
     return [
         f"Clare's Law application ({plain(row['route'])}), opened {day(row['opened_at'])}"
         + (f", for {called(row['protected_id'], known_as)}" if row["protected_id"] else "")
@@ -282,7 +277,7 @@ def _disclosures(view: View, person: str, known_as: dict[str, str]) -> list[str]
             if row["decision"]
             else ": no decision recorded"
         )
-        for row in rows.iter_rows(named=True)
+        for row in sorted(rows, key=lambda row: (row["opened_at"], row["application_id"]))
     ]
 
 

@@ -52,11 +52,11 @@ def linked(
         *(v for one in happened if one.occurred_at > since and one.domestic for v in one.against),
     ]
     ordered += [o["protected_id"] for o in state.orders if o["protected_id"]]
-    kin = view.table("relationship").filter(
-        pl.col("kind").is_in(["spouse", "partner"]), pl.col("ended_on").is_null()
-    )
-    ordered += kin.filter(pl.col("person_id_a") == person)["person_id_b"].to_list()
-    ordered += kin.filter(pl.col("person_id_b") == person)["person_id_a"].to_list()
+    with_them = (pl.col("person_id_a") == person) | (pl.col("person_id_b") == person)
+    couples = pl.col("kind").is_in(["spouse", "partner"]) & pl.col("ended_on").is_null()
+    kin = view.table("relationship").filter(couples & with_them)
+    two = kin.select("person_id_a", "person_id_b").rows()
+    ordered += [b for a, b in two if a == person] + [a for a, b in two if b == person]
     return list(dict.fromkeys(other for other in ordered if other != person))
 
 
@@ -82,13 +82,13 @@ def people(
 
 def _plans(view: View, others: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The latest plan of each, codes in words."""
-    rows = view.identity("victim_plan").filter(pl.col("person_id").is_in(others)).sort("agreed_on")
+    rows = view.identity("victim_plan").filter(pl.col("person_id").is_in(others)).to_dicts()
     return {
         row["person_id"]: {
             name: plain(row[name]) if name in ("safe_channel", "video_consent") else row[name]
             for name in PLAN
         }
-        for row in rows.iter_rows(named=True)
+        for row in sorted(rows, key=lambda row: row["agreed_on"])
     }  # of several the last stands: rows are in order
 
 
@@ -96,7 +96,7 @@ def _kin(view: View, person: str) -> dict[str, dict[str, Any]]:
     """The latest relationship row between the person and each other, by the other."""
     table = view.table("relationship")
     mine = (pl.col("person_id_a") == person) | (pl.col("person_id_b") == person)
-    rows = table.filter(mine).sort("at", "kind").iter_rows(named=True)
+    rows = sorted(table.filter(mine).to_dicts(), key=lambda row: (row["at"], row["kind"]))
     return {row["person_id_b"] if row["person_id_a"] == person else row["person_id_a"]: row for row in rows}
 
 

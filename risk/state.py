@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from features.asof import instant
 from risk.view import View
 from risk.words import day, day_time, listed, plain
 
@@ -79,37 +80,45 @@ def states(view: View, persons: Iterable[str]) -> dict[str, State]:
     found = {person: State(person, view.t) for person in wanted_ones}
     for kind, frame in _current(view).items():
         key = "respondent_id" if kind == "orders" else "person_id"
-        for row in frame.filter(pl.col(key).is_in(wanted_ones)).iter_rows(named=True):
+        for row in frame.filter(pl.col(key).is_in(wanted_ones)).collect().iter_rows(named=True):
             getattr(found[row[key]], kind).append(row)
     return found
 
 
-def _current(view: View) -> dict[str, pl.DataFrame]:
-    """The rows of each kind that hold at T, each in a fixed order."""
-    t = view.t
+def _current(view: View) -> dict[str, pl.LazyFrame]:
+    """The rows of each kind that hold at T, each in a fixed order; one query a kind once somebody is asked for."""
+    t = instant(view.t)
 
     def open_at(column: str) -> pl.Expr:
         return pl.col(column).is_null() | (pl.col(column) > t)
 
-    orders = view.whole("order").filter(
-        pl.coalesce("served_at", "made_on") <= t,
-        open_at("expires_on"),
-        open_at("discharged_on"),
+    orders = (
+        view.whole("order")
+        .lazy()
+        .filter(
+            pl.coalesce("served_at", "made_on") <= t,
+            open_at("expires_on"),
+            open_at("discharged_on"),
+        )
     )
     return {
         "wanted": view.whole("wanted")
+        .lazy()
         .filter(pl.col("cleared_at").is_null())
         .select("person_id", "circulated_at", "reason", "event_id")
         .sort("person_id", "circulated_at"),
         "custody": view.whole("custody")
+        .lazy()
         .filter(pl.col("released_at").is_null(), pl.col("release").is_null())
         .select("person_id", "custody_id", "arrested_at", "event_id")
         .sort("person_id", "arrested_at", "custody_id"),
         "spells": view.whole("spell")
+        .lazy()
         .filter(pl.col("ended_on").is_null())
         .select("person_id", "state", "started_on", "expected_end")
         .sort("person_id", "started_on", "state"),
         "bail": view.whole("bail")
+        .lazy()
         .filter(open_at("until_at"), pl.col("cancelled_at").is_null())
         .select("person_id", "bail_id", "from_at", "until_at", "conditions", "event_id")
         .sort("person_id", "until_at", "bail_id"),
@@ -125,6 +134,7 @@ def _current(view: View) -> dict[str, pl.DataFrame]:
             "court_reference",
         ).sort("respondent_id", "made_on", "order_id", "protected_id", nulls_last=True),
         "markers": view.whole("marker")
+        .lazy()
         .filter(open_at("expires_on"))
         .select("person_id", "code", "started_on", "expires_on")
         .sort("person_id", "started_on", "code"),
