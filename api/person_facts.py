@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from api.charts import bars, hundred, timeline
 from api.desk import Desk
+from features.errors import InputError, NotFoundError
 from features.schema import SPECS
 from risk.person import ever_suspects, person, require_open
 from risk.published import PublishedList
@@ -71,18 +72,35 @@ def facts_of(
     restricted records that whoever asks may see.
     """
     now = as_of or desk.now()
-    doc = desk.model(published)
-    key = ("person", desk.state(), person_id, opened, doc["version"], as_of)
-    found = desk.kept((*key, None), lambda: _facts(desk, person_id, doc, now, as_of, opened))
+    model = _Model.of(desk, published)
+    key = ("person", desk.state(), person_id, opened, model.version, as_of)
+    found = desk.kept((*key, None), lambda: _facts(desk, person_id, model, now, as_of, opened))
     while found.until <= now:
-        found = desk.kept((*key, found.until), lambda: _facts(desk, person_id, doc, now, as_of, opened))
+        found = desk.kept((*key, found.until), lambda: _facts(desk, person_id, model, now, as_of, opened))
     return found
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The model that scores; without one (``doc`` None) ``version`` says why, and the records stand alone."""
+
+    doc: Mapping[str, Any] | None
+    version: str
+
+    @classmethod
+    def of(cls, desk: Desk, published: PublishedList | None) -> _Model:
+        """That of the list, else the one in use, if either may be used today."""
+        try:
+            doc = desk.model(published)
+        except (InputError, NotFoundError) as fault:
+            return cls(None, fault.what)
+        return cls(doc, str(doc["version"]))
 
 
 def _facts(
     desk: Desk,
     person_id: str,
-    doc: Mapping[str, Any],
+    model: _Model,
     now: datetime,
     as_of: datetime | None,
     opened: frozenset[str],
@@ -96,16 +114,16 @@ def _facts(
         last, following = _clocks(near, now)
         today = _morning(now)
         t, until = max(last, today), min(following, today + timedelta(days=1))
-    made_of = ("person as of", near.who(person_id), t, opened, doc["version"], digest(near))
+    made_of = ("person as of", near.who(person_id), t, opened, model.version, digest(near))
 
     def tell() -> Told:
-        return _told(near if t == now else desk.around([person_id], t), person_id, doc, opened)
+        return _told(near if t == now else desk.around([person_id], t), person_id, model, opened)
 
     return Facts(until, desk.kept(made_of, tell))
 
 
-def _told(view: View, person_id: str, doc: Mapping[str, Any], opened: frozenset[str]) -> Told:
-    found = person(view, doc, person_id, None, opened)
+def _told(view: View, person_id: str, model: _Model, opened: frozenset[str]) -> Told:
+    found = person(view, model.doc, person_id, None, opened, model.version)
     net = found["network"]
     others = [node for node in net.order() if node != found["person_id"]]
     have_pages = ever_suspects(view, others)
@@ -192,6 +210,7 @@ def digest(view: CloseView) -> tuple[tuple[str, int, int, int], ...]:
     found = []
     for name, frame in _frames(view):
         if frame.height and "known_from" in frame.columns:
-            came, went = (frame[c].to_physical().sum() for c in ("known_from", "known_to"))
-            found.append((name, frame.height, int(came or 0), int(went or 0)))
+            # By way of NumPy: each step of Polars costs more than these few rows
+            came, went = (frame[c].to_numpy().view("int64").sum() for c in ("known_from", "known_to"))
+            found.append((name, frame.height, int(came), int(went)))
     return tuple(found)

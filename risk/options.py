@@ -24,6 +24,7 @@ from risk.settings import settings
 from risk.store import Database
 from risk.store.tables_options import OPTION_CHECK
 from risk.words import day
+from risk.written import plain_text
 
 VERIFIED, REFUSED = "verified", "refused"
 LONGEST = 2_000  # characters of a source or a note
@@ -169,7 +170,7 @@ def say(
     Raises InputError for another verdict than verified or refused, without what it was checked against, for text that
     is too long, and when the wording has changed since it was read; NotFoundError for an unknown option.
     """
-    one, source, note = option(option_id), source.strip(), note.strip()
+    one, source, note = option(option_id), plain_text(source), plain_text(note)
     if verdict not in (VERIFIED, REFUSED):
         raise InputError("Say verified or refused.", where="verdict", cure="Choose one of the two.")
     if wording != one.wording:

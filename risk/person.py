@@ -13,7 +13,6 @@ from typing import Any
 import polars as pl
 
 from features.errors import NotFoundError
-from features.histories import histories
 from models.intervals import columns_of, interval
 from risk.ahead import ahead
 from risk.dyads import dyads
@@ -47,6 +46,8 @@ SCORE_FIELDS = (
     "release_due",
     "place",
 )
+NOTHING: dict[str, Any] = dict.fromkeys(SCORE_FIELDS) | {"scored": False, "in_scope": False, "figures": {}}
+"""A score that there is not."""
 NO_SCORE = "not scored: no domestic event as suspect in the last three years"
 
 
@@ -77,22 +78,22 @@ def ever_suspects(view: View, persons: Iterable[str]) -> set[str]:
 
 def person(
     view: View,
-    doc: Mapping[str, Any],
+    doc: Mapping[str, Any] | None,
     person_id: str,
     published: PublishedList | None = None,
     opened: frozenset[str] = frozenset(),
+    without: str = "no model is in use",
 ) -> dict[str, Any]:
     """Everything the records and the model say of a person as of T. No victim's name, address or safe contact is in it.
 
     Any of a person's records may be asked for: the page is about the person, under one reference, and names the others
     with the match that joins them. ``opened``: people of restricted records that whoever asks may see. What lists and
-    officers say of the person stands beside it (``risk.person_page``).
+    officers say of the person stands beside it (``risk.person_page``). Where no model may be used (``doc`` None) the
+    records stand alone, and ``without`` says why.
     """
     require_open(view, person_id, opened)
     person_id = view.who(person_id)
     shut = frozenset(restricted(view, opened) - {person_id})
-    scored = score_cohort(view.load, doc, view.t, [person_id])
-    explained = Explainer(view, scored, [person_id]).of(person_id) if scored.frame.height else None
     happened, statuses = story(view, person_id)
     pairs = dyads(view, person_id, happened, shut)
     state = states(view, [person_id])[person_id]
@@ -106,10 +107,7 @@ def person(
         "district": districts(view, pl.DataFrame({"person_id": [person_id]}))["district"][0],
         "called": statuses.called(),
         "identity": identity(view, person_id),
-        "score": score_of(view, doc, scored, person_id, published),
-        "contributions": contributions(scored, person_id),
-        "reasons": reasons_of(explained),
-        "ahead": [later.as_dict() for later in ahead(view, scored, person_id)],
+        **_model_says(view, doc, person_id, published, without),
         "state": standing(state, shut),
         "history": [_hidden(one.as_dict(), shut) for one in happened],
         "cancelled": [one.as_dict() for one in cancelled(view, records_of(view, person_id))],
@@ -119,8 +117,34 @@ def person(
         "network": network(view, person_id, opened=opened),
         "spans": _spans(view, person_id),
         "bearing": bearings(Known(view, person_id, born, happened, pairs, state, shut)),
-        "model_version": doc["version"],
+        "model_version": doc["version"] if doc else None,
         "load_id": view.load.load_id,
+    }
+
+
+def _model_says(
+    view: View,
+    doc: Mapping[str, Any] | None,
+    person_id: str,
+    published: PublishedList | None,
+    without: str,
+) -> dict[str, Any]:
+    """The score with its contributions, reasons and what time would change."""
+    if doc is None:
+        none: dict[str, Any] = {"intercept": None, "log_odds": None, "parts": []}
+        return {
+            "score": NOTHING | {"words": f"not scored: {without}"},
+            "contributions": none,
+            "reasons": reasons_of(None),
+            "ahead": [],
+        }
+    scored = score_cohort(view.load, doc, view.t, [person_id], whole_row=True)
+    explained = Explainer(view, scored, [person_id]).of(person_id) if scored.frame.height else None
+    return {
+        "score": score_of(doc, scored, person_id, published),
+        "contributions": contributions(scored, person_id),
+        "reasons": reasons_of(explained),
+        "ahead": [later.as_dict() for later in ahead(view, scored, person_id)],
     }
 
 
@@ -162,10 +186,13 @@ def assessments(view: View, person_id: str, shut: frozenset[str] = frozenset()) 
 
 
 def score_of(
-    view: View, doc: Mapping[str, Any], scored: Scored, person_id: str, published: PublishedList | None
+    doc: Mapping[str, Any], scored: Scored, person_id: str, published: PublishedList | None
 ) -> dict[str, Any]:
-    """The score of one person with its place on the published list, in figures and in words."""
-    return placed(_score(view, doc, scored, person_id), place_of(published, [person_id]))
+    """The score of one person with its place on the published list, in figures and in words.
+
+    ``scored`` holds whole rows (``score_cohort(..., whole_row=True)``).
+    """
+    return placed(_score(doc, scored, person_id), place_of(published, [person_id]))
 
 
 def placed(score: Mapping[str, Any], place: dict[str, Any] | None) -> dict[str, Any]:
@@ -184,18 +211,13 @@ def placed(score: Mapping[str, Any], place: dict[str, Any] | None) -> dict[str, 
     return {**score, "words": words, "place": place}
 
 
-def _score(view: View, doc: Mapping[str, Any], scored: Scored, person_id: str) -> dict[str, Any]:
+def _score(doc: Mapping[str, Any], scored: Scored, person_id: str) -> dict[str, Any]:
     rows = scored.frame.filter(pl.col("person_id") == person_id)
     if rows.is_empty():
-        return dict.fromkeys(SCORE_FIELDS) | {
-            "scored": False,
-            "words": NO_SCORE,
-            "in_scope": False,
-            "figures": {},
-        }
+        return NOTHING | {"words": NO_SCORE}
     row = rows.row(0, named=True)
     figures = shown_figures(scored).filter(pl.col("person_id") == person_id).row(0, named=True)
-    low, high = _interval(view, doc, person_id) if row["p_serious"] is not None else (None, None)
+    low, high = _interval(doc, scored, person_id) if row["p_serious"] is not None else (None, None)
     return {
         "scored": row["p_serious"] is not None,
         "words": "",
@@ -216,18 +238,14 @@ def _score(view: View, doc: Mapping[str, Any], scored: Scored, person_id: str) -
     }
 
 
-def _interval(view: View, doc: Mapping[str, Any], person_id: str) -> tuple[float | None, float | None]:
+def _interval(doc: Mapping[str, Any], scored: Scored, person_id: str) -> tuple[float | None, float | None]:
     """The interval of the person's probability (``models.intervals``); nothing where the model keeps no refits.
 
-    Worked out when a page asks for it: refits may read histories that the score itself does not.
+    Refits may read histories that the score itself does not: ``scored`` holds the whole row.
     """
-    columns = columns_of(doc)
-    if not columns:
+    if not columns_of(doc):
         return None, None
-    keys = pl.DataFrame({"person_id": [person_id]})
-    near = view.load.near([person_id], view.t)
-    rows = histories(near, "offender", view.t, subjects=keys, columns=columns, engine="auto")
-    found = interval(doc, rows)
+    found = interval(doc, scored.features.filter(pl.col("person_id") == person_id))
     return (None, None) if found is None else (found["p_low"][0], found["p_high"][0])
 
 
@@ -276,8 +294,8 @@ def score_in_words(
 ) -> dict[str, Any]:
     """The score as a before-attending sheet says it: words and up to three reasons."""
     person_id = view.who(person_id)
-    scored = score_cohort(view.load, doc, view.t, [person_id])
-    said = score_of(view, doc, scored, person_id, published)
+    scored = score_cohort(view.load, doc, view.t, [person_id], whole_row=True)
+    said = score_of(doc, scored, person_id, published)
     top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []
     place = said.get("place")
     return {

@@ -113,7 +113,10 @@ class Explainer:
         keys = pl.DataFrame({"person_id": wanted}, schema={"person_id": pl.String})
         few = len(wanted) <= FEW
         near = view.load.near(wanted, scored.as_of) if few else view.records
-        rows = histories(near, "offender", scored.as_of, subjects=keys, engine="auto")
+        if scored.whole_row and few:
+            rows = scored.features.filter(pl.col("person_id").is_in(wanted))
+        else:
+            rows = histories(near, "offender", scored.as_of, subjects=keys, engine="auto")
         self._values = {row["person_id"]: row for row in rows.iter_rows(named=True)}
         self._shares: dict[str, dict[str, float]] = {person: {} for person in wanted}
         for person, column, share in (

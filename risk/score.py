@@ -56,6 +56,7 @@ class Scored:
     scorer: Scorer
     frame: pl.DataFrame
     features: pl.DataFrame
+    whole_row: bool = False  # ``features`` holds every column of the histories
 
     def contributions(self, person_ids: Iterable[str] | None = None) -> pl.DataFrame:
         """What each column adds to the log-odds of serious harm: person_id, column, value, contribution."""
@@ -80,7 +81,11 @@ def score(load: Load, doc: Mapping[str, Any], person_id: str, now: datetime | No
 
 
 def score_cohort(
-    load: Load, doc: Mapping[str, Any], t: datetime, person_ids: Iterable[str] | None = None
+    load: Load,
+    doc: Mapping[str, Any],
+    t: datetime,
+    person_ids: Iterable[str] | None = None,
+    whole_row: bool = False,
 ) -> Scored:
     """Score the cohort as of T, or only some of its persons, with the model ``doc``.
 
@@ -90,7 +95,7 @@ def score_cohort(
     """
     asked = None if person_ids is None else list(person_ids)
     records = load.records() if asked is None else load.near(asked, t)
-    scored = score_records(records, doc, t, asked)
+    scored = score_records(records, doc, t, asked, whole_row)
     members = scored.frame.filter("in_scope")["person_id"].to_list()
     waits = pl.col("in_scope") & pl.col("person_id").is_in(held(records, t, members if asked else None))
     frame = scored.frame.drop("rank", "count_rank").with_columns(
@@ -139,7 +144,8 @@ def score_records(
         *(pl.when(scored).then(pl.col(name)).alias(name) for name in SCORES),
         pl.col("count_365").fill_null(0).cast(pl.Int64),
     )
-    return Scored(t, records.load_id, scorer, _ranked(frame, whole=person_ids is None), features)
+    ranked = _ranked(frame, whole=person_ids is None)
+    return Scored(t, records.load_id, scorer, ranked, features, whole_row)
 
 
 def shown_figures(scored: Scored) -> pl.DataFrame:

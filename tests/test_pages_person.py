@@ -192,6 +192,18 @@ def test_an_unknown_reference_and_a_date_to_come_say_what_to_do(reader: TestClie
     assert reader.get(f"/persons/{'x' * 5000}").status_code == 404
 
 
+def test_without_a_model_the_records_stand_alone_and_the_page_says_why(
+    small_home_maker: Callable[..., Path],
+) -> None:
+    client = client_of(small_home_maker(model=False), "dalo")
+    page = text_of(client, "P1")
+    assert "not scored: " in page
+    assert "REF-E04" in page
+    assert 'id="why"' not in page
+    told = client.get("/api/v1/persons/P1").json()
+    assert (told["model_version"], told["score"]["scored"], told["ranks"]) == (None, False, [])
+
+
 def test_a_script_in_a_name_is_text(
     small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
 ) -> None:

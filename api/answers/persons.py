@@ -331,5 +331,5 @@ class PersonAnswer(Answer):
     decided: list[DecidedLine] = Field(
         description="What people have written about this person, newest first."
     )
-    model_version: str
+    model_version: str | None = Field(description="null: no model may be used today; score.words says why.")
     load_id: str
