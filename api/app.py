@@ -22,9 +22,11 @@ from api.access import unguarded
 from api.auth.oidc import Provider
 from api.auth.rates import Rates
 from api.auth.secrets import Key
+from api.days import Days
 from api.desk import Desk
 from api.gate import HEADERS, Gate
 from api.openapi import document
+from api.ready import Ready
 from api.routes import routers
 from api.settings import Settings
 from api.templates import environment
@@ -57,6 +59,7 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
     )
     key = Key.of(place.path)
     app.state.desk = Desk(place)
+    app.state.days = Days(app.state.desk)
     app.state.pages = environment()
     app.state.settings = chosen
     app.state.key = key
@@ -79,7 +82,9 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     if loose := unguarded(app.routes):
-        raise RuntimeError(f"no guard stands before {'; '.join(loose)}: api.access.allow, or access.toml [open]")
+        raise RuntimeError(
+            f"no guard stands before {'; '.join(loose)}: api.access.allow, or access.toml [open]"
+        )
     return app
 
 
@@ -89,10 +94,13 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     clock = asyncio.create_task(_carry_heads(desk))
     desk.search.warm()
+    ready = Ready(desk, app.state.days)
+    ready.start()
     try:
         yield
     finally:
         clock.cancel()
+        await to_thread.run_sync(ready.stop)
         with suppress(asyncio.CancelledError):
             await clock
         await to_thread.run_sync(lambda: carry_head(desk.db, desk.path, always=True))

@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from fastapi import Request
 
 from api.kept import Kept, Made
-from api.routes.asked import desk_of
 from risk.decisions import Standing, standing
 from risk.published import everyone_of
 from risk.settings import settings
@@ -96,8 +95,5 @@ class Days:
 
 def days_of(request: Request) -> Days:
     """The prepared lists of the running service."""
-    state = request.app.state
-    if getattr(state, "days", None) is None:
-        state.days = Days(desk_of(request))
-    found: Days = state.days
+    found: Days = request.app.state.days
     return found

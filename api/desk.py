@@ -29,7 +29,7 @@ from risk.view import CloseView, View
 if TYPE_CHECKING:
     from api.access import Viewer
 
-VIEWS_KEPT, MADE_KEPT = 3, 300
+VIEWS_KEPT, MADE_KEPT = 3, 1200
 LOOK_AGAIN = 0.02
 """Seconds for which a look at the disk holds."""
 ENDED = ("simulated", "public")
@@ -81,8 +81,8 @@ class Desk:
         return self._held()[1]
 
     def kept(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What was made under this key, else made now, once; the last few hundred are kept. Put into the key whatever
-        the thing is made of: :meth:`state`, T, the list, whose eyes it is for."""
+        """What was made under this key, else made now, once; the last thousand or so are kept. Put into the key
+        whatever the thing is made of: :meth:`state`, T, the list, whose eyes it is for."""
         return self._made.of(key, make)
 
     def view(self, t: datetime) -> View:
