@@ -171,6 +171,21 @@ def test_what_each_role_may_is_what_its_work_needs() -> None:
     assert table().purposes_of("administrator") == []
 
 
+def test_the_manual_says_what_the_table_says() -> None:
+    manual = (Path(__file__).parents[1] / "docs" / "signing-in.md").read_text(encoding="utf-8")
+    said = {
+        part[0].split("`")[1]: [cell == "yes" for cell in part[1:8]] + [part[8]]
+        for line in manual.splitlines()
+        if line.startswith("| `") and len(part := [cell.strip() for cell in line.strip("|").split("|")]) == 9
+    }
+    assert said == {
+        one.key: [role in one.roles for role in ROLES] + [", ".join(sorted(one.duties))]
+        for one in table().capabilities.values()
+    }
+    hours = {key: int(found) for key, found in re.findall(r"^\| `(\w+)` \|.*\| (\d+) hours \|", manual, re.M)}
+    assert hours == {one.key: one.hours for one in table().purposes.values()}
+
+
 def test_a_table_that_names_no_role_is_refused() -> None:
     import tomllib
 
