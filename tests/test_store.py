@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from features.errors import InputError
 from risk.audit import record, rows, this_user
-from risk.store import Database, Moment, StoreAwayError
+from risk.store import METADATA, Database, Moment, StoreAwayError
 from risk.store.migrate import FOLDER, HEAD, version
 from risk.store.tables_audit import AUDIT_MEMBER
 
@@ -114,6 +114,17 @@ def test_the_newest_migration_is_the_one_the_code_knows() -> None:
     config = Config()
     config.set_main_option("script_location", str(FOLDER))
     assert ScriptDirectory.from_config(config).get_current_head() == HEAD
+
+
+def test_the_migrations_make_the_tables_that_the_code_describes(database: Database) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with database.read() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        assert compare_metadata(context, METADATA) == [], "a table or column without its migration"
 
 
 def test_a_database_of_a_newer_doorstep_is_left_alone(database: Database, database_url: str) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from features.errors import InputError
-from risk.store.base import METADATA
 from risk.store.database import Database
 
 HEAD = "0001"  # the newest migration; a test holds it to what the folder has
@@ -20,7 +19,6 @@ def up_to_date(database: Database) -> None:
     with database.read() as connection:
         found = version(connection)
     if found == HEAD:
-        _meanwhile(database)
         return
     with database.begin() as connection:
         if database.dialect == "postgresql":
@@ -34,7 +32,6 @@ def up_to_date(database: Database) -> None:
             )
         if found != HEAD:
             _upgrade(connection)
-    _meanwhile(database)
 
 
 def version(connection: sa.Connection) -> str | None:
@@ -57,8 +54,3 @@ def _upgrade(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
-
-
-def _meanwhile(database: Database) -> None:
-    with database.begin() as connection:
-        METADATA.create_all(connection)
