@@ -124,7 +124,9 @@ def _faults(
         wrong["channel"] = "Say how the contact was made."
     if given.get("reached") not in (True, False):
         wrong["reached"] = "Say whether anybody was reached."
-    if when > written + timedelta(minutes=rules["skew_minutes"]):
+    if abs(when.year - written.year) > rules["most_years"]:
+        wrong["contact_at"] = f"The year {when.year} is not that of a contact."
+    elif when > written + timedelta(minutes=rules["skew_minutes"]):
         wrong["contact_at"] = f"The contact is in the future. It is now {day_time(written)}."
     if said["regrade"] is not None and said["regrade"] not in rules["grades"]:
         wrong["regrade"] = f"A grade is one of {listed(list(rules['grades']), 'or')}."

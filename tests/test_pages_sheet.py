@@ -212,7 +212,7 @@ def test_after_the_visit_a_contact_is_logged_and_stops_a_clock(home: Path, dalo:
 def test_nothing_typed_is_lost_when_a_visit_form_has_faults(dalo: TestClient) -> None:
     given = _form(dalo, "/persons/P1/visits") | {
         "victim": "V1", "channel": "phone", "information": "Long text", "regrade": "high", "reached": "Y",
-        "contact_at": "2999-01-01T10:00",
+        "contact_at": f"{datetime.now(UTC).year + 1}-12-01T10:00",
     }  # fmt: skip
     page = dalo.post("/persons/P1/visits", data=given)
     assert page.status_code == 400
@@ -240,9 +240,13 @@ def test_programs_record_the_same_with_the_same_rules(dalo: TestClient) -> None:
     page = dalo.get(path, params={"limit": 1}).json()
     assert [row["asked"] for row in page["video"]] == [False]
     assert dalo.get(path, params={"limit": 1, "before": page["next"]}).json()["video"][0]["asked"] is True
-    visit = {"once": "api-0004", "channel": "video", "reached": False, "contact_at": "2025-05-31T22:00:00Z"}
+    assert dalo.post(path, json=sent | {"once": "api\x00-0005"}).status_code == 400
+    assert dalo.post(path, json=sent | {"once": "api-0006", "call_id": "none"}).status_code == 404
+    assert dalo.post(path, json=sent | {"once": "api-0007", "victim_id": "P6"}).status_code == 400
+    early = f"{datetime.now(UTC).year}-01-01T10:00:00Z"
+    visit = {"once": "api-0004", "channel": "video", "reached": False, "contact_at": early}
     made = dalo.post("/api/v1/persons/P1/visits", json=visit)
-    assert made.json()["contact_at"] == "2025-05-31T22:00:00Z"
+    assert made.json()["contact_at"] == early
     assert dalo.get("/api/v1/persons/P1/visits").json()["visits"][0]["id"] == made.json()["id"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,14 @@ def test_every_fault_of_a_form_is_named_at_once(store: Database) -> None:
 def test_clocks_a_few_minutes_apart_are_no_fault(store: Database) -> None:
     row = log_visit(store, DALO, About("P1", "a"), CONTACT | {"contact_at": NOW + timedelta(minutes=4)}, NOW)
     assert row["contact_at"] == NOW + timedelta(minutes=4)
+
+
+@pytest.mark.parametrize("year", [1, 1999, 2999, 9999])
+def test_a_year_that_is_a_slip_of_the_finger_is_refused(store: Database, year: int) -> None:
+    far = datetime(year, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-14 if year > 5000 else 14)))
+    with pytest.raises(FormError, match="nothing was recorded") as refused:
+        log_visit(store, DALO, About("P1", "a"), CONTACT | {"contact_at": far}, NOW)
+    assert refused.value.fields == {"contact_at": f"The year {year} is not that of a contact."}
 
 
 def test_only_a_contact_in_which_somebody_was_reached_counts_for_what_is_owed(database: Database) -> None:

@@ -164,7 +164,7 @@ def _once(typed: dict[str, str]) -> str:
 def _about(opened: Opened, victim: str, once: str) -> About:
     """What an entry is about. FormError for a victim who is not on this person's sheet, InputError for a form without
     its number."""
-    if not 8 <= len(once) <= ONCE:
+    if not 8 <= len(once) <= ONCE or not once.isprintable():
         raise InputError(
             "The form is not whole.", where="once", cure="Open the page again and fill it in anew."
         )
