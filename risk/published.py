@@ -108,7 +108,7 @@ def list_ids(home: Home) -> list[str]:
 
 def lists(home: Home) -> list[PublishedList]:
     """Every published list, oldest T first."""
-    return sorted((read_list(home, name) for name in list_names(home)), key=order_of)
+    return sorted((_opened(home, name) for name in list_names(home)), key=order_of)
 
 
 def list_names(home: Home) -> set[str]:
@@ -130,14 +130,17 @@ def read_list(home: Home, list_id: str | None = None) -> PublishedList:
                 "No list has been published yet.", where="lists", cure="Run doorstep publish --as-of DATE."
             )
         return known[-1]
-    folder = home.path / "lists" / list_id
-    if list_id.startswith(".") or "/" in list_id or not (folder / ABOUT).is_file():
-        known_ids = list_names(home)
+    if list_id not in (known_ids := list_names(home)):
         raise NotFoundError(
-            f"There is no list {list_id!r}.",
+            f"There is no list {list_id[:80]!r}.",
             where="lists",
             cure=f"Lists here: {', '.join(sorted(known_ids)[-5:]) or 'none; run doorstep publish'}.",
         )
+    return _opened(home, list_id)
+
+
+def _opened(home: Home, list_id: str) -> PublishedList:
+    folder = home.path / "lists" / list_id
     return PublishedList(folder, json.loads((folder / ABOUT).read_text(encoding="utf-8")))
 
 

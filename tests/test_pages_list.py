@@ -107,7 +107,9 @@ def test_a_word_the_list_does_not_know_is_answered_with_those_it_does(read: Any)
     assert refused.headers["content-type"] == "application/problem+json"
     assert "wanted" in refused.json()["cure"]
     assert "&lt;script&gt;" in read().get(f"{LIST}?only=<script>").text
-    assert read().get("/lists/20990101T0600Z-0000000000").status_code == 404
+    for nowhere in ("20990101T0600Z-0000000000", "%00", ".hidden", "a" * 300):
+        assert read().get(f"/lists/{nowhere}").status_code == 404
+    assert read().get(f"{LIST}/changes?since=latest").status_code == 400, "a list against itself"
     assert read().get(f"{LIST}?team=nowhere").status_code == 400
 
 

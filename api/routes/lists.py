@@ -329,6 +329,8 @@ def _changed(
             where="since",
             cure="Open it when the next list is published.",
         )
+    if desk.published(before).list_id == later.list_id:
+        raise InputError("A list cannot be set against itself.", where="since", cure="Choose another list.")
     pair = sorted([desk.published(before), later], key=lambda one: (one.as_of, one.facts["published_at"]))
     clusters = desk.view(later.as_of).clusters
     found = difference(pair[0], pair[1], clusters, viewer.districts)
