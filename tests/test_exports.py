@@ -120,7 +120,7 @@ def test_only_who_may_export_gets_a_copy_and_only_of_their_districts(home: Path)
 
 
 def test_a_hold_is_on_every_copy(home: Path, officer: TestClient) -> None:
-    placed = officer.post(HOLD, data={"doubt": "identity", "reason": "Looks like another man"})
+    placed = officer.post("/persons/P1/hold", data={"doubt": "identity", "reason": "Looks like another man"})
     assert placed.status_code == 200, placed.text
     told = officer.post(WHERE, data={"form": "csv", "reason": "08:00 briefing"}).text
     assert "A supervisor decides by" in told

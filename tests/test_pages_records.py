@@ -49,6 +49,21 @@ def home(small_home: Path, tmp_path: Path) -> Path:
     return place.path
 
 
+def set_aside(home: Path, many: int) -> None:
+    """Put so many rows of events into quarantine, with a value that is mark-up."""
+    place = Home(home).require().path / "quarantine" / "rows.parquet"
+    rows_of = {
+        "table": ["event"] * many,
+        "line": list(range(2, 2 + many)),
+        "column": ["occurred_at"] * many,
+        "value": ["<script>32 May</script>"] * many,
+        "reason": ["not a date"] * many,
+        "row": ['{"event_id": "E99"}'] * many,
+    }
+    place.chmod(0o644)
+    pl.DataFrame(rows_of).write_parquet(place)
+
+
 @pytest.fixture
 def staff(home: Path) -> TestClient:
     return client_of(home, "records", purpose="review")
@@ -106,22 +121,12 @@ def test_records_staff_see_no_list_and_no_person(staff: TestClient) -> None:
         assert staff.get(path).status_code == 403, path
 
 
-def test_quarantine_is_counted_for_all_and_shown_row_by_row_with_a_purpose(staff: TestClient, home: Path) -> None:
+def test_quarantine_is_counted_for_all_and_shown_row_by_row_with_a_purpose(
+    staff: TestClient, home: Path
+) -> None:
     empty = staff.get("/quarantine")
     assert "No row of this load was set aside" in empty.text
-    place = Home(home).require().path / "quarantine" / "rows.parquet"
-    many = pl.DataFrame(
-        {
-            "table": ["event"] * 60,
-            "line": list(range(2, 62)),
-            "column": ["occurred_at"] * 60,
-            "value": ["<script>32 May</script>"] * 60,
-            "reason": ["not a date"] * 60,
-            "row": ['{"event_id": "E99"}'] * 60,
-        }
-    )
-    place.chmod(0o644)
-    many.write_parquet(place)
+    set_aside(home, 60)
     assert "60" in staff.get("/quarantine").text
     page = staff.get("/quarantine/event")
     assert "&lt;script&gt;32 May" in page.text
