@@ -15,21 +15,24 @@ from api.auth.accounts import Account, need, utc_now
 from api.auth.sessions import Task
 from api.auth.table import table
 from features.errors import InputError, NotFoundError
-from risk.store import Database
+from risk.store import Database, Moment
 from risk.store.tables_accounts import ACCOUNT, NAMED_USER, OPENING
 
 VERDICTS = ("justified", "not justified")
 MOST = 2000
+_OPEN = sa.union(  # asked at most requests, so written once
+    sa.select(OPENING.c.person_id).where(
+        OPENING.c.account_id == sa.bindparam("account"), OPENING.c.until > sa.bindparam("now", type_=Moment)
+    ),
+    sa.select(NAMED_USER.c.person_id).where(NAMED_USER.c.account_id == sa.bindparam("account")),
+)
+_WAITING = sa.select(sa.func.count()).select_from(OPENING).where(OPENING.c.reviewed_at.is_(None))
 
 
 def open_now(db: Database, account_id: int) -> frozenset[str]:
     """The persons whose restricted records this account may open at this moment: named for, or opened by."""
-    query = sa.union(
-        sa.select(OPENING.c.person_id).where(OPENING.c.account_id == account_id, OPENING.c.until > utc_now()),
-        sa.select(NAMED_USER.c.person_id).where(NAMED_USER.c.account_id == account_id),
-    )
     with db.read() as store:
-        return frozenset(store.execute(query).scalars())
+        return frozenset(store.execute(_OPEN, {"account": account_id, "now": utc_now()}).scalars())
 
 
 def break_glass(db: Database, account: Account, person_id: str, reason: str, task: Task) -> int:
@@ -86,9 +89,8 @@ def reviewed(db: Database, limit: int = 50) -> list[dict[str, Any]]:
 
 def waiting_count(db: Database) -> int:
     """How many openings wait for a supervisor: the alert on their pages."""
-    query = sa.select(sa.func.count()).select_from(OPENING).where(OPENING.c.reviewed_at.is_(None))
     with db.read() as store:
-        return int(store.execute(query).scalar_one())
+        return int(store.execute(_WAITING).scalar_one())
 
 
 def review(db: Database, opening_id: int, by: Account, verdict: str, note: str) -> dict[str, Any]:

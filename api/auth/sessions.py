@@ -82,7 +82,7 @@ def start(db: Database, account: Account, *, method: str, source: str, replaces:
 
 def find(db: Database, secret: str) -> Session | None:
     """The session of a cookie, over or not; None for one that never was. Notes the use, at most once a minute."""
-    kept = _one(db, SESSION.c.digest == secrets.digest(secret))
+    kept = _one(db, _BY_DIGEST, secrets.digest(secret))
     if kept is None or kept.over is not None:
         return kept
     now = utc_now()
@@ -94,7 +94,7 @@ def find(db: Database, secret: str) -> Session | None:
 
 def of_form(db: Database, csrf: str) -> Session | None:
     """The session into which a form was served, by the token in the form; None when there was none."""
-    return _one(db, SESSION.c.csrf == csrf)
+    return _one(db, _BY_FORM, csrf)
 
 
 def live(db: Database, account: Account) -> list[Session]:
@@ -156,9 +156,14 @@ def _query() -> sa.Select[Any]:
     )
 
 
-def _one(db: Database, where: Any) -> Session | None:
+# Asked at every request, so written once: making and naming the statement would take longer than its answer.
+_BY_DIGEST = _query().where(SESSION.c.digest == sa.bindparam("wanted"))
+_BY_FORM = _query().where(SESSION.c.csrf == sa.bindparam("wanted"))
+
+
+def _one(db: Database, query: sa.Select[Any], wanted: str) -> Session | None:
     with db.read() as store:
-        row = store.execute(_query().where(where)).mappings().first()
+        row = store.execute(query, {"wanted": wanted}).mappings().first()
     return None if row is None else _session(row)
 
 
