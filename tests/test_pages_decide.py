@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 
+from api.days import Days
 from features.clocks import parse_as_of
 from features.home import Home
 from risk.priority import publish
@@ -53,7 +54,7 @@ def team(home: Path, service: FastAPI) -> Callable[..., TestClient]:
         for table in reversed(METADATA.sorted_tables):
             if table in DECIDED:
                 connection.execute(table.delete())
-    service.state.days = None
+    service.state.days = Days(service.state.desk)  # what it had prepared tells of what was decided before
 
     def one(role: str = "proactive", username: str | None = None, **more: Any) -> TestClient:
         return client_of(home, role, username=username or role, app=service, **more)
