@@ -22,7 +22,7 @@ from risk.settings import settings
 from risk.store import Database
 from risk.store.tables_audit import AUDIT, AUDIT_MEMBER, AUDIT_SET
 
-__all__ = ["MACHINE", "Who", "carry_head", "record", "rows", "this_user", "verify", "with_members"]
+__all__ = ["MACHINE", "Who", "carry_head", "ready", "record", "rows", "this_user", "verify", "with_members"]
 
 MACHINE = "this machine"
 
@@ -89,6 +89,15 @@ def record(
         "detail": _clean(detail, long),
     }
     return writer_of(db, home).append(row, members)
+
+
+def ready(db: Database, home: Path) -> None:
+    """Say beforehand that rows could not be coded: DoorstepError when the key is missing, too short or cannot be made.
+    A command that does something first and writes it down afterwards asks this before."""
+    writer = writer_of(db, home)
+    with db.read() as connection:
+        end = writer.end(connection)
+    writer.key(make=not end[0])
 
 
 def carry_head(db: Database, home: Path, *, always: bool = False) -> dict[str, Any] | None:

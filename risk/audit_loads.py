@@ -19,7 +19,11 @@ class Collecting:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self._persons, self._restricted = _people(home.current())
+        try:
+            before = home.current()
+        except InputError:  # damaged, and about to be mended by ingesting again
+            before = None
+        self._persons, self._restricted = _people(before)
 
     def tell(self, write: Write, changed: bool, rows: str) -> None:
         """Write the collection down, and the erasure if there was one; nothing when nothing changed.

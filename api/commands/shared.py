@@ -104,11 +104,12 @@ def trail(place: Home, *, carry: bool = True) -> Iterator[Trail]:
     """The audit trail of a home, opened before the command does anything, its head carried at the end.
 
     DoorstepError when it cannot be opened: then nothing is done."""
-    from risk.audit import carry_head
+    from risk.audit import carry_head, ready
     from risk.store import Database
 
     database = Database.of(place.path)
     try:
+        ready(database, place.path)
         yield Trail(place, database)
         if carry:
             carry_head(database, place.path)

@@ -10,10 +10,12 @@ import sqlalchemy as sa
 
 from risk.store.base import METADATA, Moment
 
+NUMBER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # there the row itself is kept by this number
+
 AUDIT = sa.Table(
     "audit",
     METADATA,
-    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("seq", NUMBER, primary_key=True, autoincrement=False),
     sa.Column("at", Moment, nullable=False),
     sa.Column("username", sa.Text, nullable=False),
     sa.Column("role", sa.Text, nullable=False),
@@ -49,4 +51,5 @@ AUDIT_MEMBER = sa.Table(
     METADATA,
     sa.Column("person_id", sa.Text, primary_key=True),
     sa.Column("persons", sa.Text, primary_key=True),
+    sqlite_with_rowid=False,  # the table is its own index
 )

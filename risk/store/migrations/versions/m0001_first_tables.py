@@ -132,7 +132,9 @@ def _audit() -> None:
     """The audit trail, kept from being changed."""
     op.create_table(
         "audit",
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "seq", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
         sa.Column("at", Moment(), nullable=False),
         sa.Column("username", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
@@ -159,6 +161,7 @@ def _audit() -> None:
         sa.Column("person_id", sa.Text(), nullable=False),
         sa.Column("persons", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("person_id", "persons", name=op.f("pk_audit_member")),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "audit_set",
