@@ -102,6 +102,38 @@ def test_a_person_ends_their_other_sessions_with_their_password(
     assert browser.get("/account").status_code == 200
 
 
+def test_behind_tls_the_cookie_is_bound_to_the_host_and_forms_come_from_the_public_address(
+    service: FastAPI, tmp_path: Path, quick_hashes: None
+) -> None:
+    shutil.copytree(service.state.desk.path, tmp_path / "home")
+    address = "https://doorstep.force.example"
+    app = create_app(tmp_path / "home", Settings(public_url=address, rate_scale=100))
+    accounts.add(app.state.desk.db, "sam", role="dalo", by="tests", password=PASSWORD, one_time=False)
+    browser = TestClient(app, base_url=address, follow_redirects=False)
+    found = sign_in(browser, "sam")
+    session = next(one for one in found.headers.get_list("set-cookie") if one.startswith("__Host-doorstep="))
+    parts = {part.strip() for part in session.split(";")}
+    assert {"Secure", "HttpOnly", "SameSite=lax", "Path=/"} <= parts
+    assert not any(part.lower().startswith("domain") for part in parts)
+    page = browser.get("/purpose")
+    assert page.status_code == 200
+    sent = {"csrf": token_in(page.text), "purpose": "attending", "reference": "CAD 1"}
+    assert browser.post("/purpose", data=sent, headers={"Origin": "http://127.0.0.1"}).status_code == 403
+    assert browser.post("/purpose", data=sent, headers={"Origin": address}).status_code == 303
+
+
+def test_a_clock_that_was_ahead_neither_ends_a_session_nor_makes_it_last(
+    service: FastAPI, db: Database
+) -> None:
+    client = client_of(service.state.desk.path, "dalo", username="skewed", app=service)
+    client.follow_redirects = False
+    digest = session_of(client).digest
+    changed(db, SESSION, SESSION.c.digest == digest, seen_at=utc_now() + timedelta(hours=3))
+    assert client.get("/account").status_code == 200
+    changed(db, SESSION, SESSION.c.digest == digest, ends_at=utc_now() - timedelta(seconds=1))
+    assert client.get("/account").status_code == 303, "the longest time counts from its beginning"
+
+
 # --- forged and late forms -----------------------------------------------------------------------------------------
 
 
