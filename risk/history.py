@@ -141,7 +141,7 @@ def story(view: View, person_id: str) -> tuple[list[Happened], Statuses]:
     by_event = {
         "who": _by_event(pairs(view, mine)),
         "told": _by_event(view.whole("involvement").join(mine, on="event_id", how="semi")),
-        "offences": _by_event(price(offences, load_scheme())),
+        "offences": _by_event(priced(offences)),
     }
     own = [
         row | {"occurred_at": when[event_id]}
@@ -170,10 +170,32 @@ def story(view: View, person_id: str) -> tuple[list[Happened], Statuses]:
     return found, statuses
 
 
-def _by_event(rows: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+def priced(offence: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows of an offence table with their harm (``features.harm.price``). What an offence is priced by is looked
+    up once: a page prices a few dozen of the same few hundred kinds."""
+    rows = offence.to_dicts()
+    keys = [tuple(row[name] for name in PRICED_BY) for row in rows]
+    prices = {key: known for key in keys if (known := _PRICES.get(key)) is not None}
+    if unknown := set(keys) - prices.keys():
+        frame = pl.DataFrame(list(unknown), offence.select(PRICED_BY).schema, orient="row")
+        for row in price(frame, load_scheme()).iter_rows(named=True):
+            prices[tuple(row[name] for name in PRICED_BY)] = {name: row[name] for name in PRICES}
+        if len(_PRICES) > PRICES_KEPT:
+            _PRICES.clear()
+        _PRICES.update(prices)
+    return [row | prices[key] for row, key in zip(rows, keys, strict=True)]
+
+
+PRICED_BY = ("ho_code", "athena_urn", "cjs_code", "attempt", "description")
+PRICES = ("harm_cd", "harm_assumed", "serious", "tags")
+PRICES_KEPT = 20_000
+_PRICES: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+
+def _by_event(rows: pl.DataFrame | list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     """Rows by event, in their order: a person has few events, and few rows a query are read faster one by one."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in rows.iter_rows(named=True):
+    for row in rows if isinstance(rows, list) else rows.iter_rows(named=True):
         found.setdefault(row["event_id"], []).append(row)
     return found
 

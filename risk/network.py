@@ -17,13 +17,18 @@ import networkx as nx
 import polars as pl
 
 from features.graph.settings import load_settings
-from features.harm import load_scheme, price
-from risk.history import events_of, pairs
+from risk.history import events_of, pairs, priced
 from risk.network_picture import draw
 from risk.view import View
 from risk.who import restricted
 from risk.words import LONDON, count, day, plain
 
+TWO = (
+    ("relationship", "person_id_a", "person_id_b"),
+    ("order", "respondent_id", "protected_id"),
+    ("household", "person_id_a", "person_id_b"),
+)
+"""Tables a row of which ties two people."""
 MOST = 40  # people drawn; the table says how many more there are
 
 
@@ -156,29 +161,35 @@ def network(
         a, b = tie.pop("a"), tie.pop("b")
         new = since is not None and tie["first"] is not None and tie["first"] > since
         graph.add_edge(a, b, **tie, new=new)
-    whole = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    whole = _away(graph, person_id, steps)
     graph.remove_nodes_from(restricted(view, opened) - {person_id})
-    graph = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
-    hidden = whole.number_of_nodes() - graph.number_of_nodes()
-    away = nx.single_source_shortest_path_length(graph.to_undirected(as_view=True), person_id)
+    away = _away(graph, person_id, steps)
+    graph = graph.subgraph(away)
     around = sorted((n for n in graph if n != person_id), key=lambda n: (away[n], -graph.degree(n), n))
-    graph.remove_nodes_from(around[MOST:])
-    kept = nx.ego_graph(graph, person_id, radius=steps, undirected=True)
+    graph = graph.subgraph({person_id, *around[:MOST]})
+    kept = graph.subgraph(_away(graph, person_id, steps)).copy()
     told = day(since) if since is not None else ""
-    return Network(person_id, kept, len(around[MOST:]), _harm(view, list(kept)), told, hidden)
+    left_out, hidden = len(around[MOST:]), len(whole) - len(away)
+    return Network(person_id, kept, left_out, _harm(view, list(kept)), told, hidden)
+
+
+def _away(graph: nx.MultiDiGraph, person: str, steps: int) -> dict[str, int]:
+    """Everyone within ``steps`` ties of a person, with how many ties away they are."""
+    flat = graph.to_undirected(as_view=True)
+    return dict(nx.single_source_shortest_path_length(flat, person, cutoff=steps))
 
 
 def _ties(view: View, person: str, steps: int) -> list[dict[str, Any]]:
-    """Ties of everyone within ``steps`` of the person, among themselves."""
-    near = {person}
-    for _ in range(steps):
-        for rows, a, b in _tables(view, sorted(near)):
-            touching = rows.filter(pl.col(a).is_in(near) | pl.col(b).is_in(near))
-            near |= set(touching[a].drop_nulls()) | set(touching[b].drop_nulls())
-    ids = sorted(near)
+    """Ties of everyone within ``steps`` of the person, among themselves; some of people a little further away."""
+    ids = _company(view, {person}, steps)
+    while True:
+        tables = [(rows.filter(pl.col(a) != pl.col(b)), a, b) for rows, a, b in _tables(view, sorted(ids))]
+        near = _reached(tables, person, steps)
+        if near <= ids:
+            break
+        ids |= near  # a child in events of each ties two who never met
     harm, together, child, kin, orders, home = (
-        rows.filter(pl.col(a).is_in(ids), pl.col(b).is_in(ids), pl.col(a) != pl.col(b))
-        for rows, a, b in _tables(view, ids)
+        rows.filter(pl.col(a).is_in(ids), pl.col(b).is_in(ids)) for rows, a, b in tables
     )
     return [
         *_harm_ties(harm),
@@ -188,6 +199,31 @@ def _ties(view: View, person: str, steps: int) -> list[dict[str, Any]]:
         *_order_ties(orders),
         *_home_ties(home),
     ]
+
+
+def _company(view: View, persons: set[str], steps: int) -> set[str]:
+    """Persons with everyone who is in an event with one of them, related to them, in an order or at one address."""
+    known = set(persons)
+    for _ in range(steps):
+        mine = events_of(view, sorted(known))
+        found = [
+            view.whole("involvement").join(mine, on="event_id", how="semi").select("person_id", "victim_id"),
+            view.whole("offence").join(mine, on="event_id", how="semi").select("suspect_id", "victim_id"),
+        ]
+        for name, a, b in TWO:
+            rows = view.whole(name).select(a, b)
+            found.append(rows.filter(pl.col(a).is_in(known) | pl.col(b).is_in(known)))
+        known.update(*(frame[column].drop_nulls().to_list() for frame in found for column in frame.columns))
+    return known
+
+
+def _reached(tables: list[tuple[pl.DataFrame, str, str]], person: str, steps: int) -> set[str]:
+    """Everyone within ``steps`` of a person by the rows of the tables."""
+    flat = nx.Graph()
+    flat.add_node(person)
+    for rows, a, b in tables:
+        flat.add_edges_from(rows.select(a, b).drop_nulls().unique().iter_rows())
+    return set(nx.single_source_shortest_path_length(flat, person, cutoff=steps))
 
 
 def _tables(view: View, ids: list[str]) -> list[tuple[pl.DataFrame, str, str]]:
@@ -205,9 +241,7 @@ def _tables(view: View, ids: list[str]) -> list[tuple[pl.DataFrame, str, str]]:
         (who, "suspect_id", "victim_id"),
         (both, "a", "b"),
         (_child_rows(view, part), "a", "b"),
-        (view.whole("relationship"), "person_id_a", "person_id_b"),
-        (view.whole("order"), "respondent_id", "protected_id"),
-        (view.whole("household"), "person_id_a", "person_id_b"),
+        *((view.whole(name), a, b) for name, a, b in TWO),
     ]
 
 
@@ -245,28 +279,20 @@ def _few(rows: pl.DataFrame, group: str, person: str) -> pl.DataFrame:
 
 def _harm(view: View, persons: list[str]) -> dict[str, float]:
     """Person -> harm days of the domestic crimes they are suspect of, as recorded by T."""
-    mine = events_of(view, persons)
-    crimes = (
-        view.whole("event").filter(pl.col("domestic") == "Y", pl.col("kind") == "crime").select("event_id")
-    )
+    crimes = view.whole("event").filter(pl.col("domestic") == "Y", pl.col("kind") == "crime")
+    mine = events_of(view, persons).join(crimes, on="event_id", how="semi")
     part = view.whole("involvement").join(mine, on="event_id", how="semi")
-    offence = price(
-        view.whole("offence").join(mine, on="event_id", how="semi").sort("offence_id"), load_scheme()
-    )
-    suspects = pl.concat(
-        [
-            part.filter(pl.col("role") == "suspect").select("event_id", "person_id"),
-            offence.select("event_id", person_id="suspect_id").drop_nulls(),
+    offences = priced(view.whole("offence").join(mine, on="event_id", how="semi"))
+    suspects = set(part.filter(pl.col("role") == "suspect").select("event_id", "person_id").iter_rows())
+    suspects |= {(row["event_id"], row["suspect_id"]) for row in offences if row["suspect_id"]}
+    harm: dict[str, int] = {}
+    for event, suspect in suspects:
+        counted = [
+            row for row in offences if row["event_id"] == event and row["suspect_id"] in (None, suspect)
         ]
-    ).unique()
-    harm = (
-        suspects.join(crimes, on="event_id", how="semi")
-        .join(offence.select("event_id", "suspect_id", "harm_cd"), on="event_id")
-        .filter(pl.col("suspect_id").is_null() | (pl.col("suspect_id") == pl.col("person_id")))
-        .group_by("person_id")
-        .agg(pl.col("harm_cd").sum())
-    )
-    return {person: cd / 100 for person, cd in harm.iter_rows() if person in persons}
+        if counted and suspect in persons:
+            harm[suspect] = harm.get(suspect, 0) + sum(row["harm_cd"] or 0 for row in counted)
+    return {person: cd / 100 for person, cd in harm.items()}
 
 
 def _tie(a: str, b: str, kind: str, detail: str, first: Any, last: Any, events: int = 0) -> dict[str, Any]:
