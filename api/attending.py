@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -29,7 +29,7 @@ from risk.sheet_people import linked
 from risk.state import states
 from risk.teams import districts
 from risk.view import CloseView, View
-from risk.visits import contacts, entries, why_send
+from risk.visits import contacts, entries, standing, why_send
 
 
 @dataclass
@@ -71,6 +71,11 @@ class Opened:
         found = entries(self.desk.db, kind, self.person_id, records=self.records, limit=shown)
         return [video_words(row) for row in found] if kind == "video" else found
 
+    def answered(self) -> Mapping[str, Any] | None:
+        """The answers before video that still stand, if any."""
+        call_id = self.call.call_id if self.call else None
+        return standing(self.written("video"), call_id, datetime.now(UTC))
+
     def sheet(self) -> dict[str, Any]:
         """The sheet, with the hold there may be and what officers recorded."""
         until = None if self.live else self.t
@@ -82,6 +87,7 @@ class Opened:
         hold = held(self.desk.db, [self.person_id], self.view.clusters).get(self.person_id)
         return found | {
             "hold": hold.line if hold else None,
+            "answered": self.answered() if self.live else None,
             "video": self.written("video"),
             "visits": self.written("visits"),
         }

@@ -7,7 +7,7 @@ Doorstep's own database, beside the force's records and marked as its own; nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,18 @@ class About:
 def why_send(answers: Mapping[str, str | None]) -> list[str]:
     """Why an officer must be sent, in words; empty when every answer is yes. An answer not given counts as unsure."""
     return [one["if_not"] for one in settings("visits")["video"] if answers.get(one["name"]) != YES]
+
+
+def standing(
+    rows: Sequence[Mapping[str, Any]], call_id: str | None, now: datetime
+) -> Mapping[str, Any] | None:
+    """The newest of some rows of answers (newest first) if it still stands: fresh, and where it lets video go on, given
+    for this very call."""
+    since = now - timedelta(hours=settings("visits")["send"]["fresh_hours"])
+    newest = rows[0] if rows else None
+    if newest is None or newest["at"] < since:
+        return None
+    return newest if newest["send"] or newest["call_id"] == call_id else None
 
 
 def answer_video(

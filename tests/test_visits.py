@@ -17,6 +17,7 @@ from risk.visits import (
     contacts,
     entries,
     log_visit,
+    standing,
     why_send,
 )
 
@@ -51,6 +52,18 @@ def test_an_officer_can_be_asked_for_without_a_question(store: Database) -> None
     row = attend_instead(store, DALO, About("P1", "a", call_id="C1"), NOW)
     assert row["send"] is True
     assert (row["agrees"], row["by"], row["call_id"], row["at"]) == (None, "d.officer", "C1", NOW)
+
+
+def test_answers_stand_for_hours_and_a_yes_for_its_own_call_alone(store: Database) -> None:
+    yes = answer_video(store, DALO, About("P1", "a", "V1", "C1"), ALL_YES, NOW)
+    assert standing([yes], "C1", NOW + timedelta(hours=3)) == yes
+    assert standing([yes], "C2", NOW + timedelta(minutes=1)) is None
+    assert standing([yes], "C1", NOW + timedelta(hours=5)) is None, "asked again in the evening"
+    send = attend_instead(store, DALO, About("P1", "b", call_id="C1"), NOW)
+    assert standing([send, yes], None, NOW + timedelta(hours=1)) == send, (
+        "an officer asked for holds for any call"
+    )
+    assert standing([], "C1", NOW) is None
 
 
 def test_what_is_recorded_is_read_back_newest_first_a_page_at_a_time(database: Database) -> None:

@@ -166,6 +166,7 @@ class SheetAnswer(Answer):
     disclosures: list[str]
     known: list[KnownOf]
     never_recorded: list[str]
+    answered: VideoRow | None = Field(description="Answers before video that still stand; null: ask.")
     video: list[VideoRow]
     visits: list[VisitRow]
 

@@ -84,7 +84,7 @@ def _video_page(
         victims=victims,
         typed=typed,
         errors=errors,
-        last=opened.written("video"),
+        last=opened.answered(),
         questions=said["video"],
         answers=list(said["answers"].items()),
         query=asked(opened),
