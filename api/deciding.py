@@ -55,8 +55,11 @@ class About:
         return self.name or self.person_id
 
 
-def about(request: Request, viewer: Viewer, person_id: str) -> About:
-    """The person, once this viewer may open them. NotFoundError, or RefusedError outside the viewer's districts."""
+def about(request: Request, viewer: Viewer, person_id: str, list_id: str = "") -> About:
+    """The person, once this viewer may open them. NotFoundError, or RefusedError outside the viewer's districts.
+
+    ``list_id``: the list that was open when a form was filled in, which a newer one may have followed; else the latest.
+    """
     desk = desk_of(request)
     t = desk.now()
     view = desk.around([person_id], t)
@@ -64,7 +67,7 @@ def about(request: Request, viewer: Viewer, person_id: str) -> About:
     now = view.who(person_id)
     district = desk.district_of([now], t)[now]
     elsewhere = outside(viewer, district)
-    published = desk.latest()
+    published = next((one for one in desk.lists() if one.list_id == list_id), None) or desk.latest()
     seen = _seen(published, view, now, district)
     stands = standing(desk.db, [now], view.clusters)[now]
     place = "Not on the latest list."

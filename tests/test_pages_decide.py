@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -14,9 +15,11 @@ import sqlalchemy as sa
 from api.days import Days
 from features.clocks import parse_as_of
 from features.home import Home
+from risk.holds import place_hold
 from risk.priority import publish
 from risk.store import METADATA, tables_decisions
 from tests.databases import trail_of
+from tests.deciding import ANN, T
 from tests.signing import client_of
 
 if TYPE_CHECKING:
@@ -367,3 +370,30 @@ def test_low_risk_is_said_nowhere(team: Callable[..., TestClient]) -> None:
         assert "low risk" not in ann.get(page).text.lower().replace("-", " ")
     for page in ("/supervise", "/supervise/decisions/1", "/supervise/places", "/supervise/agreement"):
         assert "low risk" not in sue.get(page).text.lower().replace("-", " ")
+
+
+def test_a_decision_is_kept_with_the_list_that_was_open_when_a_newer_one_came(
+    home: Path, tmp_path: Path
+) -> None:
+    home = Path(shutil.copytree(home, tmp_path / "home"))
+    ann = client_of(home, "proactive", username="ann")
+    form = ann.get("/persons/P1/decide").text
+    older = re.findall(r'name="list_id" value="([^"]+)"', form)[0]
+    newer = publish(Home(home), parse_as_of("2025-06-02")).list_id
+    done = ann.post("/persons/P1/decide", data=adopting(list_id=older))
+    assert "A newer list has been published since" in done.text
+    assert f'value="{newer}"' in done.text
+    assert ann.get("/api/v1/persons/P1/decisions").json()["history"][0]["list_id"] == older
+
+
+def test_what_was_written_about_a_restricted_record_is_kept_back(
+    team: Callable[..., TestClient], service: FastAPI
+) -> None:
+    sue = team("supervisor", "sue")
+    place_hold(service.state.desk.db, ANN, "P8", "role", "Rang us twice on Friday", T, "D2")
+    for path in ("/supervise", "/api/v1/holds"):
+        told = sue.get(path).text
+        assert "P8" in told
+        assert "Holtbeck" not in told
+        assert "Rang us twice" not in told
+    assert sue.get("/supervise/holds/1").status_code == 404, "before the glass is broken"

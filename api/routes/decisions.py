@@ -43,7 +43,7 @@ def ask(
 @pages.post(PAGE)
 def answer(request: Request, viewer: Decider, person_id: str, form: Typed) -> Response:
     """Record it; or say what is amiss, or who was first, with everything that was typed."""
-    desk, who = desk_of(request), about(request, viewer, person_id)
+    desk, who = desk_of(request), about(request, viewer, person_id, form.one("list_id"))
     typed = form.typed()
     try:
         proposed = Proposed(
@@ -61,9 +61,12 @@ def answer(request: Request, viewer: Decider, person_id: str, form: Typed) -> Re
         return _form(request, viewer, who, typed, errors=errors, status=400)
     except CrossedError as fault:
         typed["version"] = str(max(one["version"] for one in fault.newer))
-        again = about(request, viewer, person_id)
+        again = about(request, viewer, person_id, form.one("list_id"))
         return _form(request, viewer, again, typed, newer=fault, status=409)
-    return RedirectResponse(f"/persons/{quote(who.person_id, safe='')}/decide?done=decision", 303)
+    latest = desk.latest()
+    newer = latest is not None and who.seen.list_id not in (None, latest.list_id)
+    done = "older-list" if newer else "decision"
+    return RedirectResponse(f"/persons/{quote(who.person_id, safe='')}/decide?done={done}", 303)
 
 
 def _decide(desk: Desk, viewer: Viewer, who: About, proposed: Proposed) -> dict[str, Any]:
