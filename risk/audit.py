@@ -101,12 +101,13 @@ def ready(db: Database, home: Path) -> None:
 
 
 def carry_head(db: Database, home: Path, *, always: bool = False) -> dict[str, Any] | None:
-    """Carry the head of the trail to the second place if rows came since the last one this process carried (or
-    ``always``, if there is a row at all); the head, or None. DoorstepError when it cannot be written."""
+    """Carry the head of the trail to the second place if rows came since the last one this process carried, or that is
+    a while ago (``always``: if there is a row at all); the head, or None. DoorstepError when it cannot be written."""
     writer = writer_of(db, home)
     with db.read() as connection:
         end = writer.end(connection)
-    if not end[0] or (writer.heads.carried == end[0] and not always):
+    nothing_new = writer.heads.carried == end[0] and not writer.heads.late()
+    if not end[0] or (nothing_new and not always):
         return None
     return writer.heads.write(writer.key(), end)
 

@@ -70,12 +70,15 @@ class HeadBook:
         """How many rows the last head counted that this process wrote; 0 before the first."""
         return self._last[0]
 
+    def late(self) -> bool:
+        """Whether the last head this process wrote is so old that another is due, rows or none."""
+        return time.monotonic() - self._last[1] >= 60 * settings("audit")["heads"]["every_minutes"]
+
     def due(self, key: Key, end: tuple[int, str]) -> None:
         """Write the head if one is due after this end of the trail."""
         known = settings("audit")["heads"]
-        rows, at = self._last
-        late = time.monotonic() - at >= 60 * known["every_minutes"]
-        if rows == 0 or late or end[0] - rows >= known["every_rows"]:
+        rows = self._last[0]
+        if rows == 0 or self.late() or end[0] - rows >= known["every_rows"]:
             self.write(key, end)
 
     def write(self, key: Key, end: tuple[int, str]) -> dict[str, Any]:

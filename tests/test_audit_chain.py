@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from features.errors import DoorstepError
 from risk import audit_chain
-from risk.audit import Who, record, rows, verify
+from risk.audit import Who, carry_head, record, rows, verify
 from risk.audit_chain import START, row_code, set_hash, writer_of
 from risk.audit_heads import heads_path
 from risk.audit_key import key_path, read_key
@@ -357,6 +357,11 @@ def test_heads_come_in_time_and_in_rows(
     look(database, home_path)
     look(database, home_path)
     assert counts() == [1, 3, 5]
+    assert carry_head(database, home_path) is None, "just carried"
+    now[0] += 3600
+    assert carry_head(database, home_path) is not None, "an hour without a row has its head too"
+    assert counts() == [1, 3, 5, 5]
+    assert verify(database, home_path) == []
 
 
 def audit_chain_settings() -> dict[str, dict[str, int]]:

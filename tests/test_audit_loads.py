@@ -104,5 +104,7 @@ def test_nothing_is_loaded_when_it_cannot_be_written_down(
     extract = write_small(tmp_path / "other", person=people(small_extract_tables, gone="C1"))
     assert run_command(["ingest", str(extract), "--home", str(home.path)]) == 1
     said = capsys.readouterr().err
-    assert ("key of the audit trail" if trouble == "the key is gone" else "database could not be used") in said
+    assert (
+        "key of the audit trail" if trouble == "the key is gone" else "database could not be used"
+    ) in said
     assert home.pointer.read_text(encoding="utf-8") == before
