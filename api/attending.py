@@ -37,7 +37,7 @@ class Opened:
     """A person opened before attending: at T, for a call if one is named, with the view around them.
 
     ``live``: T is the desk's now, not a day that was asked for. ``opened``: people of restricted records that the
-    viewer may see.
+    viewer may see. ``asked``: the reference they were opened by, which may be another record of theirs.
     """
 
     desk: Desk
@@ -50,11 +50,12 @@ class Opened:
     view: View
     outside: bool = False
     opened: frozenset[str] = frozenset()
+    asked: str = ""
 
     def look(self, act: str, page: str, others: Sequence[str] = (), detail: str = "") -> None:
         """Write down what is shown or recorded, of the person and of whoever else the page names."""
         list_id = self.published.list_id if self.published else None
-        persons = sorted({self.person_id, *others})
+        persons = sorted({self.asked or self.person_id, self.person_id, *others})
         reference = f"call {self.call.reference}" if self.call else ""
         said = "; ".join(part for part in (detail, reference) if part)
         self.desk.look(self.viewer, act, page, persons, list_id, self.outside, said)
@@ -137,7 +138,7 @@ def open_person(
     require_open(view, person_id, may_see)
     who = view.who(person_id)
     away = bool(viewer.districts) and outside(viewer, district(view, who))
-    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away, may_see)
+    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away, may_see, person_id)
 
 
 def district(view: View, person: str) -> str:

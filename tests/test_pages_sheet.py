@@ -275,6 +275,18 @@ def test_an_officer_of_another_district_may_attend_and_the_row_says_so(home: Pat
     assert rows(away, who="d.away")[-1]["outside"] is True
 
 
+def test_the_rows_around_a_person_make_the_same_sheet_as_all_of_them(dalo: TestClient) -> None:
+    from risk.sheet import sheet
+    from risk.sheet_call import the_call
+
+    desk = dalo.app.state.desk  # type: ignore[attr-defined]
+    t = desk.now()
+    for person, call_id in (("P1", None), ("P1", "C1"), ("P7", None), ("P2", "C5"), ("P6", "C3")):
+        call = the_call(desk.load(), call_id, t) if call_id else None
+        near = desk.around([person, *(call.victims if call else ())], t)
+        assert sheet(near, person, {}, call) == sheet(desk.view(t), person, {}, call), (person, call_id)
+
+
 def test_the_first_load_is_light_and_asks_nobody_else(dalo: TestClient) -> None:
     page = dalo.get("/persons/P1/sheet?call=C1")
     assets = re.findall(r'(?:href|src)="(/static/[^"]+)"', page.text)
