@@ -94,7 +94,7 @@ def _place(one: PublishedList, references: Sequence[str]) -> Place:
     )
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _slim(folder: Path, digest: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The few columns of a list that a history needs; a published list never changes, so they are read and checked
     once (``digest``: of its rows)."""

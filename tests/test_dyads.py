@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import polars as pl
@@ -12,8 +13,10 @@ import pytest
 
 from features.clocks import parse_as_of
 from features.home import Home
+from features.nominals import DECISIONS, PAIRS, Links
 from risk.dyads import Dyad, dyads
 from risk.history import Happened, history, story
+from risk.person_page import moved
 from risk.published import lists
 from risk.rank_history import rank_history
 from risk.statuses import cancelled
@@ -217,3 +220,20 @@ def test_rank_history_says_who_stood_apart_and_who_was_not_there(small_home: Pat
 def test_rank_history_follows_a_person_under_an_earlier_reference_and_stops_at_t(small_home: Path) -> None:
     found = rank_history(lists(Home(small_home)), ["NEW", "P1"], until=parse_as_of("2025-05-25"))
     assert [(one.person_id, one.rank) for one in found] == [("P1", 1)]
+
+
+def test_a_person_joined_or_taken_apart_since_a_list_is_said(small_home: Path) -> None:
+    published = lists(Home(small_home))[-1]
+    early, late = T - timedelta(days=9), T + timedelta(days=1)
+
+    def told(known: list[tuple[str, str, float, datetime]], decided: list[Any], known_as: list[str]) -> str:
+        pairs = pl.DataFrame(known, schema=PAIRS, orient="row")
+        links = Links(pairs, 0.9, pl.DataFrame(decided, schema=DECISIONS, orient="row"))
+        load = SimpleNamespace(records=lambda: SimpleNamespace(links=links))
+        return moved(load, published, known_as)  # type: ignore[arg-type]
+
+    assert told([("P1", "P2", 0.95, early)], [], ["P1", "P2"]) == ""
+    assert told([("P1", "P2", 0.95, late)], [], ["P1", "P2"]) == "joined by P2 since the list of 1 June 2025"
+    apart = told([("P1", "P2", 0.95, early)], [("P1", "P2", False, late)], ["P1"])
+    assert apart == "P2 taken apart since the list of 1 June 2025: look at that record on its own"
+    assert told([], [], ["P1"]) == ""
