@@ -121,7 +121,7 @@ class Index:
             if name in self.of_event:
                 found = np.union1d(found, self.of_event[name].all(numbers))
             if found.size:
-                out[name] = self.tables[name][found]
+                out[name] = self.tables[name][pl.Series(found.astype(np.uint32))]
         return out
 
     def holding(self, tables: Mapping[str, pl.DataFrame]) -> Index:

@@ -11,11 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from features import asof
 from features.append import append
 from features.home import Home
 from features.linkage import store
 from features.near_apart import Apart
 from features.nominals import PAIRS, PERSON_COLUMNS
+from features.schema import spec_of
 from features.simulate.run import simulate
 from features.slices import POINTERS
 from features.stores import IDENTITY_TABLES
@@ -234,3 +236,15 @@ def test_a_score_is_worked_out_from_the_rows_at_hand(small_home_maker: Any) -> N
         assert close.load.near([person], T) is close.records
         alone = score_cohort(close.load, doc, T, [person]).frame.drop("rank", "count_rank")
         assert alone.equals(batch.filter(pl.col("person_id") == person), null_equal=True)
+
+
+def test_a_few_rows_are_cut_as_many_are(force: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(9)
+    for name, frame in force.require().records().tables.items():
+        for days in (0, 200, 700, 2_000):
+            t = T - timedelta(days=days)
+            some = frame[sorted(chance.sample(range(frame.height), min(frame.height, 300)))]
+            few = asof.cut(some, spec_of(name), t)
+            with monkeypatch.context() as plain:
+                plain.setattr(asof, "FEW", -1)
+                assert few.equals(asof.cut(some, spec_of(name), t)), (name, t)
