@@ -104,6 +104,8 @@ def of_fault(request: Request, fault: DoorstepError) -> Response:
         said = "The database does not answer, so nothing can be written down and nothing is shown."
         cure = "Try again in a minute; what you typed is still in the form when you go back."
         return answer(request, problem(503, said, cure), {"Retry-After": "30"})
+    if (own := getattr(fault, "status", None)) is not None:
+        return answer(request, problem(own, fault.what, fault.cure))
     status = 404 if isinstance(fault, NotFoundError) else 400 if isinstance(fault, InputError) else 500
     return answer(request, problem(status, fault.what, fault.cure))
 

@@ -21,7 +21,7 @@ from features.home import Home
 from risk.audit import rows
 from risk.store import Database
 from risk.store.tables_accounts import SESSION
-from tests.signing import PASSWORD, changed
+from tests.signing import BASE, PASSWORD, changed, sign_in, token_in
 
 pytest_plugins = ("tests.databases", "tests.signing")
 Command = Callable[..., tuple[int, str]]
@@ -142,6 +142,32 @@ def test_the_key_of_sign_in_is_made_once_for_its_owner_alone(tmp_path: Path) -> 
     path.write_bytes(b"short")
     with pytest.raises(DoorstepError, match="shorter than 32 bytes"):
         Key.of(tmp_path)
+
+
+def test_a_person_signs_in_through_the_pages_with_either_database(
+    database: Database,
+    database_url: str,
+    home_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    quick_hashes: None,
+) -> None:
+    from fastapi.testclient import TestClient
+
+    from api.app import create_app
+
+    monkeypatch.setenv("DOORSTEP_DATABASE", database_url)
+    _made(database)
+    browser = TestClient(create_app(home_path), base_url=BASE)
+    assert sign_in(browser, "sam", then="/account").url.path == "/account"
+    sent = {"csrf": token_in(browser.get("/purpose").text), "purpose": "attending", "reference": "CAD 7"}
+    assert browser.post("/purpose", data=sent).status_code == 200
+    assert browser.get("/api/v1/me").json()["task"]["reference"] == "CAD 7"
+    assert browser.post("/sign-out", data={"csrf": sent["csrf"]}).url.path == "/sign-in"
+    assert [row["detail"] for row in rows(database, who="sam", act="access")] == [
+        "signed in with password",
+        "task: attending, CAD 7",
+        "signed out",
+    ]
 
 
 # --- commands ------------------------------------------------------------------------------------------------------

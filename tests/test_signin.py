@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Event
+from time import sleep
 
 import pytest
 import sqlalchemy as sa
 from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
@@ -182,6 +185,36 @@ def test_guesses_made_side_by_side_all_count(db: Database, somebody: str) -> Non
         whys = list(pool.map(guess, range(12)))
     assert whys.count("wrong password") == table().limit("lock", "failures")
     assert whys.count("locked") == 12 - table().limit("lock", "failures")
+
+
+def test_a_storm_of_guesses_takes_neither_the_memory_nor_the_threads_of_the_service(
+    browser: TestClient, db: Database, somebody: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = Event()
+    begun: list[int] = []
+
+    class Slow:
+        def verify(self, kept: str, password: str) -> bool:
+            begun.append(1)
+            assert let_go.wait(30)
+            raise VerifyMismatchError
+
+        def hash(self, password: str) -> str:
+            return "kept"
+
+    monkeypatch.setattr(passwords, "_HASHER", Slow())
+    with ThreadPoolExecutor(20) as pool:
+        guesses = [pool.submit(passwords.matches, "kept", "guess") for _ in range(20)]
+        while sum(one.done() for one in guesses) < 12:
+            sleep(0.01)
+        found = sign_in(browser, somebody)
+        assert found.status_code == 429
+        assert "Many people are signing in" in found.text
+        assert somebody in found.text, "the name need not be typed again"
+        assert len(begun) == 2, "two at a time"
+        let_go.set()
+    assert sum(isinstance(one.exception(), passwords.BusyError) for one in guesses) == 12
+    assert [one.result() for one in guesses if one.exception() is None] == [False] * 8
 
 
 def test_a_one_time_password_opens_nothing_but_its_own_change_and_runs_out(

@@ -5,7 +5,8 @@ Nothing is asked of letters, digits or signs (OWASP ASVS 6.2.5): length, and not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from threading import BoundedSemaphore
 
@@ -14,25 +15,47 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from argon2.profiles import RFC_9106_LOW_MEMORY
 
 from api.auth.table import table
-from features.errors import InputError
+from features.errors import DoorstepError, InputError
 
 PARAMETERS = RFC_9106_LOW_MEMORY
 _HASHER = PasswordHasher.from_parameters(PARAMETERS)
-_AT_ONCE = BoundedSemaphore(2)  # 64 MiB each: a storm of guesses waits here and fills no memory
+_AT_ONCE = BoundedSemaphore(2)  # 64 MiB each: a storm of guesses fills no memory
+_WAITING = BoundedSemaphore(8)  # and no more than these wait for their turn: the pages of others go on
 _ZXCVBN_READS = 72  # characters; what follows only makes a password longer
 
 
+class BusyError(DoorstepError):
+    """Too many passwords are being checked at this moment."""
+
+    status = 429
+
+    def __init__(self) -> None:
+        super().__init__("Many people are signing in just now.", cure="Wait a few seconds and try again.")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """One's turn to hash. BusyError when too many wait already."""
+    if not _WAITING.acquire(blocking=False):
+        raise BusyError()
+    try:
+        with _AT_ONCE:
+            yield
+    finally:
+        _WAITING.release()
+
+
 def hashed(password: str) -> str:
-    """The Argon2id hash that is kept."""
-    with _AT_ONCE:
+    """The Argon2id hash that is kept. BusyError when too many are waiting for theirs."""
+    with _turn():
         return _HASHER.hash(password)
 
 
 def matches(kept: str | None, password: str) -> bool:
-    """Whether a password is the one whose hash is kept; takes as long when nothing is kept."""
+    """Whether a password is the one whose hash is kept; takes as long when nothing is kept. BusyError as above."""
     if len(password) > table().limit("passwords", "most"):
         return False
-    with _AT_ONCE:
+    with _turn():
         try:
             return _HASHER.verify(kept or _nobodys(), password) and kept is not None
         except (VerificationError, InvalidHashError):

@@ -14,6 +14,7 @@ from api.answers.base import PROBLEMS
 from api.auth import accounts, kept, secrets, sessions, signing
 from api.auth.accounts import Account
 from api.auth.oidc import Provider, ProviderError, account_of
+from api.auth.passwords import BusyError
 from api.forms import CSRF, Form, Typed
 from api.problems import RefusedError
 from api.routes.asked import desk_of
@@ -72,6 +73,8 @@ def sign_in(request: Request, form: Typed) -> Response:
     desk = desk_of(request)
     try:
         account = signing.check(desk.db, form.one("username"), form.exact("password"))
+    except BusyError as busy:
+        return _ask(request, form=form, errors={"username": f"{busy.what} {busy.cure}"}, status=429, retry=5)
     except signing.WrongError as wrong:
         _note(request, wrong.username, f"sign-in refused: {wrong.why}")
         said = {"username": f"{wrong.what} {wrong.cure}"}
