@@ -42,7 +42,7 @@ def people(tables: Tables, *, gone: str = "", restricted: str = "") -> pl.DataFr
 
 
 def test_each_load_is_a_collection_and_the_same_one_again_is_none(
-    ingest: Callable[..., list[dict[str, Any]]],
+    ingest: Callable[..., list[dict[str, Any]]], tmp_path: Path
 ) -> None:
     rows = ingest()
     assert [(row["act"], row["page"], row["persons"]) for row in rows] == [
@@ -53,6 +53,10 @@ def test_each_load_is_a_collection_and_the_same_one_again_is_none(
     assert "rows of" in rows[0]["detail"]
     assert rows[1]["detail"].endswith("restricted, in no list or search")
     assert ingest() == []
+    Home(tmp_path / "home").pointer.write_text("{", encoding="utf-8")
+    assert [row["act"] for row in ingest()] == ["collection", "erasure"], (
+        "a damaged home is mended by loading again"
+    )
 
 
 def test_whoever_is_restricted_since_or_gone_was_erased(
@@ -75,14 +79,6 @@ def test_rows_added_during_the_day_are_a_collection_and_a_restriction_among_them
     rows = ingest("--append", person=later)
     assert [(row["act"], row["persons"]) for row in rows] == [("collection", []), ("erasure", ["P6"])]
     assert ingest("--append", person=later) == [], "the same rows again change nothing"
-
-
-def test_a_home_whose_pointer_is_damaged_is_mended_by_ingesting_again(
-    ingest: Callable[..., list[dict[str, Any]]], tmp_path: Path
-) -> None:
-    ingest()
-    Home(tmp_path / "home").pointer.write_text("{", encoding="utf-8")
-    assert [row["act"] for row in ingest()] == ["collection", "erasure"]
 
 
 @pytest.mark.parametrize("trouble", ["the database is away", "the key is gone"])
