@@ -373,8 +373,9 @@ def test_low_risk_is_said_nowhere(team: Callable[..., TestClient]) -> None:
 
 
 def test_a_decision_is_kept_with_the_list_that_was_open_when_a_newer_one_came(
-    home: Path, tmp_path: Path
+    team: Callable[..., TestClient], home: Path, tmp_path: Path
 ) -> None:
+    assert team(username="ann").get("/persons/P1/decide").status_code == 200
     home = Path(shutil.copytree(home, tmp_path / "home"))
     ann = client_of(home, "proactive", username="ann")
     form = ann.get("/persons/P1/decide").text
