@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 from api.auth.table import table
 from features.errors import DoorstepError
+from features.nominals import clusters_at
+from risk.holds import held
 from risk.search import Found, Hit, Search
 from risk.search_text import read
 from risk.view import View
@@ -25,11 +27,12 @@ FIELDS = ("text", "born", "district", "address")
 @dataclass(frozen=True)
 class Answered:
     """What a viewer is shown. ``elsewhere``: persons left out because the task is bound to the viewer's districts;
-    ``outside``: somebody shown is of another district than the viewer's."""
+    ``outside``: somebody shown is of another district than the viewer's; ``holds``: person -> the hold on them."""
 
     found: Found
     elsewhere: int
     outside: bool
+    holds: dict[str, str] = field(default_factory=dict)
 
 
 class Searcher:
@@ -83,7 +86,15 @@ class Searcher:
             outside=answered.outside,
             detail=f"search {said}",
         )
-        return answered
+        return replace(answered, holds=self._holds(answered.found))
+
+    def _holds(self, found: Found) -> dict[str, str]:
+        """The holds on whoever is shown, in a line each."""
+        persons = [hit.person_id for hit in _everyone(found)]
+        if not persons:
+            return {}
+        clusters = clusters_at(self._desk.load().records().links, self._desk.now())
+        return {person: hold.line for person, hold in held(self._desk.db, persons, clusters).items()}
 
 
 def _within(viewer: Viewer, found: Found) -> Answered:

@@ -11,8 +11,10 @@ from fastapi.testclient import TestClient
 from features.append import append
 from features.home import Home
 from risk.audit import rows
+from risk.holds import place_hold
 from risk.search import Search
 from risk.search_text import read
+from tests.deciding import who
 from tests.signing import client_of
 
 
@@ -204,3 +206,13 @@ def test_the_index_that_followed_through_the_desk_answers_as_one_made_now(small_
         one, other = (each.find(read(text), everyone=True) for each in (followed, anew))
         assert sorted(map(str, one.hits)) == sorted(map(str, other.hits)), text
         assert one.referred == other.referred
+
+
+def test_a_hold_is_said_where_the_person_is_found(small_home_maker: Any) -> None:
+    home = small_home_maker()
+    client = client_of(home, "dalo", username="search.hold", purpose="attending")
+    desk = client.app.state.desk  # type: ignore[attr-defined]
+    assert asked(client, text="Quillmark")["hits"][0]["hold"] is None
+    place_hold(desk.db, who("dan", "dalo"), "P1", "identity", "two men of one name", desk.now(), "D1")
+    assert "On hold" in asked(client, text="Quillmark")["hits"][0]["hold"]
+    assert "search-held" in client.post("/search", data={"text": "Quillmark"}).text

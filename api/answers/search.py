@@ -50,6 +50,7 @@ class SearchHit(Answer):
     records: int = Field(description="Records that stand for this one person.", examples=[2])
     agrees: list[str] = Field(description="How they fit what was asked.", examples=[["the year of birth"]])
     cost: float = Field(description="How far from what was asked; 0: as recorded.", examples=[0.0])
+    hold: str | None = Field(description="A hold on this person: identity or role is in doubt.")
     namesakes: int = Field(description="Others on this answer with the same name.", examples=[0])
     named_in: list[NamedIn] = Field(
         description="For somebody never recorded as a suspect: where they are named."

@@ -18,6 +18,7 @@ from api.routes.asked import desk_of
 from api.searching import FIELDS, Answered
 from api.templates import page
 from features.errors import InputError
+from risk.search import Hit
 from risk.search_text import read
 
 pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
@@ -64,16 +65,17 @@ def search(request: Request, viewer: Looks, body: SearchBody) -> dict[str, Any]:
     found = answered.found
     return {
         "referred": [
-            asdict(one) | {"persons": [_as_json(hit) for hit in one.persons]} for one in found.referred
+            asdict(one) | {"persons": [_as_json(hit, answered) for hit in one.persons]}
+            for one in found.referred
         ],
-        "hits": [_as_json(hit) for hit in found.hits],
+        "hits": [_as_json(hit, answered) for hit in found.hits],
         "more": found.more,
         "elsewhere": answered.elsewhere,
     }
 
 
-def _as_json(hit: Any) -> dict[str, Any]:
-    return asdict(hit) | {"district": hit.district}
+def _as_json(hit: Hit, answered: Answered) -> dict[str, Any]:
+    return asdict(hit) | {"district": hit.district, "hold": answered.holds.get(hit.person_id)}
 
 
 def _page(
