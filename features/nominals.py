@@ -39,6 +39,7 @@ PERSON_COLUMNS = frozenset({"person_id"}) | {
 }
 """Every column, in whatever table, that points to a person."""
 
+_FEW = 400  # rows up to which a look at each costs less than a step of Polars
 _KEPT = 8  # moments whose clusters are remembered
 _LATE = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -137,12 +138,16 @@ def onto(
     frame: pl.DataFrame, clusters: pl.DataFrame, columns: frozenset[str] = PERSON_COLUMNS
 ) -> pl.DataFrame:
     """A frame with every person in it replaced by the cluster's id (see :func:`clusters_at`)."""
-    moved = clusters.filter(pl.col("person_id") != pl.col("cluster_id"))
-    if moved.is_empty():
+    if frame.is_empty() or clusters.is_empty():
         return frame
-    return frame.with_columns(
-        pl.col(c).replace(moved["person_id"], moved["cluster_id"]) for c in frame.columns if c in columns
-    )
+    there = [c for c in frame.columns if c in columns]
+    if clusters.height <= _FEW and frame.height <= _FEW:  # of a few rows most name nobody who goes by another id
+        others = {p for p, c, _ in clusters.iter_rows() if p != c}
+        there = [c for c in there if not others.isdisjoint(frame[c].to_list())]
+    if not there:
+        return frame
+    moved = clusters.filter(pl.col("person_id") != pl.col("cluster_id"))
+    return frame.with_columns(pl.col(c).replace(moved["person_id"], moved["cluster_id"]) for c in there)
 
 
 def members_at(links: Links | None, persons: pl.Series, t: datetime) -> pl.DataFrame:
