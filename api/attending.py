@@ -16,10 +16,10 @@ from api.desk import Desk
 from api.person_facts import digest
 from api.routes.asked import desk_of
 from api.routes.persons import open_to
-from features.errors import NotFoundError
+from features.errors import InputError, NotFoundError
 from risk.history import history
 from risk.holds import held
-from risk.person import require_open, score_in_words
+from risk.person import require_open, score_in_words, unscored
 from risk.promises import Reached
 from risk.published import PublishedList, names
 from risk.settings import settings
@@ -95,8 +95,12 @@ class Opened:
 
     def score(self) -> dict[str, Any]:
         """The score in words. A live one is kept for the hour while no row around the person is added or ends: within
-        it only the passing of time could move it."""
-        doc = self.desk.model(self.published)
+        it only the passing of time could move it. Without a model that may be used the sheet says so, and the rest of
+        it stands: nobody is left at a door without the records."""
+        try:
+            doc = self.desk.model(self.published)
+        except (InputError, NotFoundError) as fault:
+            return unscored(fault.what)
 
         def made() -> dict[str, Any]:
             return score_in_words(self.view, doc, self.person_id, self.published)

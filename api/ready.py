@@ -57,7 +57,9 @@ class Ready:
         """Make everything ready that is not; something newer that comes meanwhile ends it."""
         for make in self._parts():
             begun = time.perf_counter()
-            with suppress(Exception):  # somebody whom nobody may open, say: whoever asks is told, and it is logged
+            with suppress(
+                Exception
+            ):  # somebody whom nobody may open, say: whoever asks is told, and it is logged
                 make()
             if self._over.wait(time.perf_counter() - begun) or self._stands() != now:
                 return

@@ -52,7 +52,9 @@ def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.D
         return pl.DataFrame(schema=_NOTHING)
     asked = None
     if persons is not None:
-        asked = subjects_at(records, "dyad", t, engine="single")  # of a slice, where few persons are asked for
+        asked = subjects_at(
+            records, "dyad", t, engine="single"
+        )  # of a slice, where few persons are asked for
         asked = asked.filter(pl.col("suspect_id").is_in(list(persons)))
     columns = [*_FACTS, *(_ALONE if alone else ())]
     pairs = histories(records, "dyad", t, subjects=asked, engine="auto", columns=columns)

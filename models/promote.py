@@ -21,7 +21,7 @@ from features.home import Home
 from models import gates, settings, store
 from models.approval import is_named, standing_of
 from models.dataset import Progress
-from models.decisions import write_down
+from models.decision_log import write_down
 from models.gates import Facts, Verdict
 from models.proof import beside, found_once, reproduce, results_of
 from models.scorer import Scorer, check_format

@@ -309,6 +309,18 @@ def score_in_words(
     }
 
 
+def unscored(why: str) -> dict[str, Any]:
+    """What stands in the place of a score when no model may be used: why, and no figure."""
+    return {
+        "words": f"not scored: {why.rstrip('.')}",
+        "reasons": [],
+        "rank": None,
+        "of": None,
+        "listed": False,
+        "model_version": None,
+    }
+
+
 def _spans(view: View, person_id: str) -> list[dict[str, Any]]:
     """Stretches of time for the timeline picture: spells, custody, bail and orders."""
     found: list[dict[str, Any]] = []

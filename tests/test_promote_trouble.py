@@ -17,7 +17,7 @@ from api.desk import Desk
 from features.clocks import parse_as_of
 from features.errors import InputError
 from features.home import Home
-from models import decisions, promote, proof, store
+from models import decision_log, decisions, promote, proof, store
 from models.evaluate import evaluate
 from models.promote import Signature
 from models.side_by_side import about
@@ -234,7 +234,7 @@ def test_what_could_not_be_written_down_is_told_with_what_has_changed(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     real = os.write
-    monkeypatch.setattr(decisions.os, "write", full)
+    monkeypatch.setattr(decision_log.os, "write", full)
     with pytest.raises(InputError, match=f"Model {second} is in use now, by A. Approver") as told:
         put(place, second)
     assert "could not be written to models/decisions.jsonl (No space left on device)" in told.value.what
@@ -244,7 +244,7 @@ def test_what_could_not_be_written_down_is_told_with_what_has_changed(
         promote.switch_off(place, "B. Chief", "complaints", now=NOW, track=False)
     assert store.champion_version(place) is None
     assert (place / "models" / decisions.DECISIONS).read_bytes() == before  # no half line is left
-    monkeypatch.setattr(decisions.os, "write", real)
+    monkeypatch.setattr(decision_log.os, "write", real)
     monkeypatch.setattr(store.os, "replace", lambda *_: full(os.open(os.devnull, os.O_WRONLY), b""))
     with pytest.raises(InputError, match=r"champion\.json cannot be written: No space") as told:
         put(place, second)

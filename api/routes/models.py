@@ -31,7 +31,6 @@ Beside = Annotated[
 ]
 
 
-
 @pages.get("/models")
 def every_model(request: Request, viewer: Reads) -> HTMLResponse:
     """The model in use, and those that might take its place."""
