@@ -1,4 +1,4 @@
-"""Writing a decision about a model down: beside the models, its verdicts beside the model, and in the record of runs."""
+"""Writing a decision about a model down: beside the models, its verdicts with the model, and in the record of runs."""
 
 from __future__ import annotations
 
