@@ -11,9 +11,11 @@ from typing import Any
 import polars as pl
 import pytest
 
+from features.clocks import parse_as_of
 from features.home import Home
 from features.linkage import store
 from features.nominals import PAIRS
+from risk.priority import publish
 from tests.browsing import faults, running
 from tests.reporting import document, home_with, measured
 from tests.sheet_force import make
@@ -51,6 +53,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dic
     from api.app import create_app
 
     home = make(tmp_path_factory.mktemp("pages"))
+    publish(Home(home), parse_as_of("2025-06-08"))  # a second list, so that there is something that changed
     linked(home)
     home_with(home, document("tables"), measured())
     app = create_app(home)
