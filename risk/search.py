@@ -60,8 +60,8 @@ class Search:
 
     def follow(self, load: Load, t: datetime, around: Views) -> bool:
         """Take in what was added to the load, and links that have changed, since the last call; True when there was
-        any. ``around``: a view that answers about some persons. Milliseconds; a load replaced by another, or very much
-        added, is indexed anew."""
+        any. ``around``: a view that answers about some persons. A fraction of a second; a load replaced by another, or
+        very much added, is indexed anew."""
         with self._lock:
             if load.load_id != self.load_id:
                 self._build(load, t)
