@@ -5,24 +5,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.decisions import CONFLICT, Action, Actions, ActionSent, ResultSent
 from api.deciding import About, about, act, crossed, day_of, errors_of, look
 from api.forms import Typed
 from api.people import shown_people
-from api.routes.asked import Limit, Offset, desk_of, next_page
+from api.routes.asked import Limit, Offset, both, desk_of, next_page
 from api.templates import page
 from risk import actions
 from risk.actions import Planned
 from risk.decisions import today
 from risk.written import CrossedError, FieldError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Decider = Annotated[Viewer, allow("decide", purpose=True)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]

@@ -1,11 +1,13 @@
-"""What routes of every topic take: the desk, a team, a moment, a number of places."""
+"""What routes of every topic have: two routers, the desk, a team, a moment, a number of places."""
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Query, Request
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
 
+from api.answers.base import PROBLEMS
 from api.desk import Desk
 
 Team = Annotated[
@@ -20,6 +22,12 @@ AsOf = Annotated[
 ]
 Offset = Annotated[int, Query(description="How many to leave out before the first.", ge=0, le=1_000_000)]
 Limit = Annotated[int, Query(description="How many at most.", ge=1, le=500)]
+
+
+def both() -> tuple[APIRouter, APIRouter]:
+    """The routers of a topic: its pages, and the same as JSON under /api/v1."""
+    pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    return pages, APIRouter(prefix="/api/v1", responses=PROBLEMS)
 
 
 def desk_of(request: Request) -> Desk:

@@ -7,14 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
 from api.access import Viewer, allow
 from api.answers.audit import AuditHead, AuditRow, AuditRows, UnusualAnswer
-from api.answers.base import PROBLEMS
 from api.desk import Desk
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.apart import open_identity
 from features.errors import InputError
@@ -23,8 +22,7 @@ from risk.audit_search import Asked, find, one, reading
 from risk.audit_verify import standing
 from risk.settings import settings
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Auditor = Annotated[Viewer, allow("audit.read", purpose=True)]
 MOST = 2**62

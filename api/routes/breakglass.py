@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
 from api.answers.access import Openings
-from api.answers.base import PROBLEMS
 from api.auth import accounts, openings
 from api.auth.table import table
 from api.desk import Desk
 from api.forms import Typed
 from api.problems import RefusedError
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import InputError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Opener = Annotated[Viewer, allow("person.read", purpose=True)]
 Reviewer = Annotated[Viewer, allow("breakglass.review")]

@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.decisions import CONFLICT, Decision, DecisionSent, DecisionsOfPerson
 from api.deciding import About, about, act, crossed, day_of, errors_of, look, number_of
 from api.desk import Desk
 from api.forms import Typed
-from api.routes.asked import Limit, Offset, desk_of, next_page
+from api.routes.asked import Limit, Offset, both, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
 from risk.decisions import Proposed, choices, decide, history, today
 from risk.written import CrossedError, FieldError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Decider = Annotated[Viewer, allow("decide", purpose=True)]
 PAGE = "/persons/{person_id}/decide"

@@ -8,16 +8,15 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.exports import CopyAsked
 from api.days import days_of
 from api.desk import Desk
 from api.forms import Typed
-from api.routes.asked import Team, desk_of
+from api.routes.asked import Team, both, desk_of
 from api.templates import page
 from risk.exports import as_csv, as_xlsx
 from risk.options import standings
@@ -27,8 +26,7 @@ from risk.person import person
 from risk.person_page import beside, on_lists
 from risk.today import Asked, Today, see
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Takes = Annotated[Viewer, allow("list.export", purpose=True)]
 FORMS = {

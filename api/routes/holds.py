@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.decisions import Held, Holds, HoldSent
 from api.deciding import About, about, act, errors_of, look
 from api.forms import Typed
 from api.people import shown_people
-from api.routes.asked import Limit, Offset, desk_of, next_page
+from api.routes.asked import Limit, Offset, both, desk_of, next_page
 from api.templates import page
 from risk import holds
 from risk.holds import Hold
 from risk.written import FieldError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Doubter = Annotated[Viewer, allow("hold", purpose=True)]
 PAGE = "/persons/{person_id}/hold"

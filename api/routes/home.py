@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.service import Health
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import menu, page
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 
 @pages.get("/")

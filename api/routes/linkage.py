@@ -8,24 +8,22 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from markupsafe import Markup
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.records import Decided, OnePair, PairDecision, WaitingPairs
 from api.desk import Desk
 from api.forms import Typed
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import InputError
 from features.linkage.review import Compared, decide, waterfall
 from risk.pairs_review import Queue, pair, side, waiting
 from risk.view import View
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Looks = Annotated[Viewer, allow("linkage.review")]
 Opens = Annotated[Viewer, allow("linkage.review", purpose=True)]

@@ -10,16 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, Response
 from markupsafe import Markup
 
 from api.access import Viewer, allow, outside
-from api.answers.base import PROBLEMS
 from api.answers.lists import ApartAnswer, Changes, ListAnswer, Lists, Whereabouts
 from api.days import Ready, days_of
 from api.listing import changes_as_dict, team_as_dict, today_as_dict
-from api.routes.asked import Limit, Offset, Team, Top, desk_of, next_page
+from api.routes.asked import Limit, Offset, Team, Top, both, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
 from risk.list_history import Difference, difference
@@ -30,8 +29,7 @@ from risk.today import Asked, Today, choices, see, unnamed, whereabouts
 from risk.who import other_records
 from risk.words import day
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 T = TypeVar("T")
 PAGE_OF_APART = 50
 LISTS_A_PAGE = 60

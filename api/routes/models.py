@@ -6,14 +6,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.models import Compared, ModelAnswer, Models
 from api.desk import Desk
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import NotFoundError
 from models import approval, decisions, store
@@ -21,8 +20,7 @@ from models.drift_words import MEANS
 from models.fairness_words import statement
 from models.side_by_side import about, compare, drift_of, families, report_file, test_of
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Reads = Annotated[Viewer, allow("models.read")]
 Version = Annotated[str, Path(max_length=80)]

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.options import CheckSent, OptionAnswer, OptionsAnswer
 from api.desk import Desk
 from api.forms import Typed
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import InputError
 from risk.options import Check, checks, option, options, say, standings
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Officer = Annotated[Viewer, allow("options.verify")]
 PAGE = "/options/{option_id}"

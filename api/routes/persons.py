@@ -6,25 +6,23 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from api.access import Viewer, allow, outside
-from api.answers.base import PROBLEMS
 from api.answers.persons import PersonAnswer
 from api.charts import ranks
 from api.desk import Desk
 from api.person_facts import Told, facts_of
-from api.routes.asked import AsOf, desk_of
+from api.routes.asked import AsOf, both, desk_of
 from api.templates import page
 from features.nominals import clusters_at
 from risk.options import last_check, standings
 from risk.person_page import beside, on_lists
 from risk.published import PublishedList
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 PAGE = "/persons/{person_id}"
 Reader = Annotated[Viewer, allow("person.read", purpose=True)]
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.decisions import CONFLICT, Agreement, Place, Places, PlacesSent
 from api.deciding import crossed, errors_of, number_of
 from api.forms import Typed
-from api.routes.asked import Limit, Offset, desk_of, next_page
+from api.routes.asked import Limit, Offset, both, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
 from risk import capacity
@@ -20,8 +19,7 @@ from risk.agreement import agreement
 from risk.settings import settings
 from risk.written import CrossedError, FieldError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Manager = Annotated[Viewer, allow("list.manage")]
 Supervisor = Annotated[Viewer, allow("supervise")]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
 from api.answers.access import Me
-from api.answers.base import PROBLEMS
 from api.auth import accounts, sessions
 from api.auth.table import table
 from api.forms import Typed
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.routes.signin import local
 from api.templates import page
 from features.errors import InputError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 PAGE = "/purpose"
 

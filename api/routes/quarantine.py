@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.records import QuarantineCounts, QuarantinedRows
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from risk.quarantine import counts, rows_of
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Looks = Annotated[Viewer, allow("quarantine.read")]
 Opens = Annotated[Viewer, allow("quarantine.read", purpose=True)]

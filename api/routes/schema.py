@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import HTMLResponse
+from fastapi import Request
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
+from api.routes.asked import both
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "description": "From: doorstep user token."},

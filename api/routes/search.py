@@ -5,24 +5,22 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Request
+from fastapi import Path, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.search import SearchAnswer, SearchBody
 from api.auth import kept
 from api.desk import Desk
 from api.forms import Typed
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.searching import FIELDS, Answered
 from api.templates import page
 from features.errors import InputError
 from risk.search import Hit
 from risk.search_text import read
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Looks = Annotated[Viewer, allow("search", purpose=True)]
 OVER = "This search is no longer kept. Type it again."

@@ -6,23 +6,21 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.sheets import Calls, CallSheet, SheetAnswer
 from api.attending import Opened, may_open, open_person
 from api.desk import Desk
 from api.person_facts import reason_as_dict
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from risk.published import names
 from risk.settings import settings
 from risk.sheet_call import Call, find_calls, suspects_at, the_call
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 LONGEST = 80
 Reads = Annotated[Viewer, allow("sheet.read", purpose=True)]

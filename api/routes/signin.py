@@ -6,24 +6,22 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from anyio import to_thread
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow, cookie_name, own_origin, source_of
-from api.answers.base import PROBLEMS
 from api.auth import accounts, kept, secrets, sessions, signing
 from api.auth.accounts import Account
 from api.auth.oidc import Provider, ProviderError, account_of
 from api.auth.passwords import BusyError
 from api.forms import CSRF, Form, Typed
 from api.problems import RefusedError
-from api.routes.asked import desk_of
+from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import NotFoundError
 from risk.audit import Who, record
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 BEFORE = "doorstep-before"  # the cookie of a browser in which nobody is signed in yet
 OVER = {

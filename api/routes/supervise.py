@@ -6,23 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.decisions import CONFLICT, Decision, Decisions, Held, Nomination, SaidSent, WordSent
 from api.deciding import About, about, act, crossed, errors_of, look
 from api.forms import Typed
 from api.people import shown_people
-from api.routes.asked import Limit, Offset, desk_of, next_page
+from api.routes.asked import Limit, Offset, both, desk_of, next_page
 from api.templates import page
 from features.errors import NotFoundError
 from risk import actions, decisions, holds, nominations
 from risk.written import CrossedError, FieldError
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 Supervisor = Annotated[Viewer, allow("supervise", purpose=True)]
 Manager = Annotated[Viewer, allow("list.manage", purpose=True)]

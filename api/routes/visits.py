@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import uuid4
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.base import PROBLEMS
 from api.answers.sheets import VideoIn, VideoRow, Videos, VisitIn, VisitRow, Visits
 from api.attending import Opened, open_person, video_words
 from api.forms import Form, Typed
+from api.routes.asked import both
 from api.routes.sheets import CallId, Reads, asked
 from api.templates import page
 from features.errors import InputError
@@ -22,8 +22,7 @@ from risk.settings import settings
 from risk.visits import QUESTIONS, About, FormError, answer_video, attend_instead, entries, log_visit
 from risk.words import LONDON
 
-pages = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
-data = APIRouter(prefix="/api/v1", responses=PROBLEMS)
+pages, data = both()
 
 VIDEO, VISIT = "/persons/{person_id}/video", "/persons/{person_id}/visits"
 Writes = Annotated[Viewer, allow("visit.write", purpose=True)]
