@@ -13,6 +13,9 @@ from features.home import Home
 
 LOOPBACK = {"127.0.0.1": socket.AF_INET, "localhost": socket.AF_INET, "::1": socket.AF_INET6}
 
+MOST_AT_ONCE = 250
+"""Requests waiting or being answered; one more is told to come again, so that a rush is over when it is over."""
+
 
 def run(home: Home, *, host: str = "127.0.0.1", port: int = 8000, say: Callable[[str], None] = print) -> None:
     """Serve until stopped. Raises InputError for a host that TLS does not stand before, a busy port, or settings that
@@ -45,6 +48,7 @@ def options(settings: Settings) -> dict[str, Any]:
         "log_level": "warning",
         "access_log": False,
         "server_header": False,
+        "limit_concurrency": MOST_AT_ONCE,
         "proxy_headers": settings.tls,
         "forwarded_allow_ips": settings.proxy if settings.tls else "",
     }
