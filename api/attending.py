@@ -19,7 +19,7 @@ from api.routes.persons import open_to
 from features.errors import InputError, NotFoundError
 from risk.history import history
 from risk.holds import held
-from risk.person import require_open, score_in_words, unscored
+from risk.person import in_words, place_of, require_open, score_alone, unscored
 from risk.promises import Reached
 from risk.published import PublishedList, names
 from risk.settings import settings
@@ -103,14 +103,16 @@ class Opened:
             return unscored(fault.what)
 
         def made() -> dict[str, Any]:
-            return score_in_words(self.view, doc, self.person_id, self.published)
+            return score_alone(self.view, doc, self.person_id)
 
+        place = place_of(self.published, [self.person_id])
         if not self.live or not isinstance(self.view, CloseView):
-            return made()
-        list_id = self.published.list_id if self.published else None
+            return in_words(made(), place)
         hour = self.t.replace(minute=0, second=0, microsecond=0)
         rows = digest(self.view)
-        return self.desk.kept(("score in words", self.person_id, doc["version"], list_id, hour, rows), made)
+        return in_words(
+            self.desk.kept(("score in words", self.person_id, doc["version"], hour, rows), made), place
+        )
 
     def victims(self) -> list[tuple[str, str]]:
         """(reference, name and reference) of whoever may be spoken to, the call's victim first."""

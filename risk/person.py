@@ -295,17 +295,28 @@ def score_in_words(
 ) -> dict[str, Any]:
     """The score as a before-attending sheet says it: words and up to three reasons."""
     person_id = view.who(person_id)
+    return in_words(score_alone(view, doc, person_id), place_of(published, [person_id]))
+
+
+def score_alone(view: View, doc: Mapping[str, Any], person_id: str) -> dict[str, Any]:
+    """What a sheet says of the score that no list changes: ``score``, up to three ``reasons``, ``model_version``."""
     scored = score_cohort(view.load, doc, view.t, [person_id], whole_row=True)
-    said = score_of(doc, scored, person_id, published)
+    said = _score(doc, scored, person_id)
     top = Explainer(view, scored, [person_id]).of(person_id).top(3) if said["scored"] else []
-    place = said.get("place")
+    return {"score": said, "reasons": top, "model_version": doc["version"]}
+
+
+def in_words(alone: Mapping[str, Any], place: dict[str, Any] | None) -> dict[str, Any]:
+    """:func:`score_alone` with the place on a list (:func:`place_of`)."""
+    said = placed(alone["score"], place)
+    there = said.get("place")
     return {
         "words": said["words"],
-        "reasons": top,
-        "rank": place and place["rank"],
-        "of": place and place["of"],
-        "listed": bool(place and place["listed"]),
-        "model_version": doc["version"],
+        "reasons": alone["reasons"],
+        "rank": there and there["rank"],
+        "of": there and there["of"],
+        "listed": bool(there and there["listed"]),
+        "model_version": alone["model_version"],
     }
 
 
