@@ -91,13 +91,13 @@ def linked(home: Path) -> None:
 
 
 @pytest.fixture
-def tab(browser: Any, service: tuple[str, dict[str, str]]) -> Iterator[Open]:
+def tab(chromium: Any, service: tuple[str, dict[str, str]]) -> Iterator[Open]:
     """A page of the service as a role sees it: ``tab("dalo", width=390, script=False)``."""
     address, cookies = service
     opened = []
 
     def one(role: str, width: int = 1280, script: bool = True) -> Any:
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": 800}, java_script_enabled=script, base_url=address
         )
         if role != "nobody":

@@ -46,12 +46,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any
 
 
 @pytest.fixture
-def signed_in(browser: Any, service: tuple[str, Any, Path]) -> Iterator[Open]:
+def signed_in(chromium: Any, service: tuple[str, Any, Path]) -> Iterator[Open]:
     """Signs somebody in by the form, as they would: ``signed_in("pat", width)`` -> page."""
     opened = []
 
     def one(username: str, width: int = 1280) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 800}, base_url=service[0])
+        context = chromium.new_context(viewport={"width": width, "height": 800}, base_url=service[0])
         opened.append(context)
         page = context.new_page()
         page.goto("/")

@@ -41,12 +41,12 @@ def address(small_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def tab(browser: Any, address: tuple[str, str]) -> Iterator[Any]:
+def tab(chromium: Any, address: tuple[str, str]) -> Iterator[Any]:
     """Opens a page of the service, signed in: ``tab(path, width=..., script=...)``."""
     opened = []
 
     def one(path: str, width: int = 1280, script: bool = True) -> Any:
-        context = browser.new_context(
+        context = chromium.new_context(
             viewport={"width": width, "height": 800}, java_script_enabled=script, base_url=address[0]
         )
         context.add_cookies([{"name": "doorstep", "value": address[1], "url": address[0]}])
