@@ -2,7 +2,9 @@
 
 In some pairs each of the two is recorded as a suspect against the other. Someone who is the victim far more often, or
 who is suspected only in answering allegations by someone who was suspected first, may be a victim who defended
-themselves. Such a pair is held for review, and so is the person when nothing else speaks for their place on a list.
+themselves; so may someone suspected only in answering allegations that are not in the records, as when the other has
+been taken out of them by law. Such a pair is held for review, and so is the person when nothing else speaks for their
+place on a list.
 """
 
 from __future__ import annotations
@@ -61,9 +63,12 @@ def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.D
     events, reverse = pl.col("pair_events_ever"), pl.col("reverse_events_ever")
     mostly = (reverse > 0) & (reverse >= float(rule["times"]) * events)
     answering: pl.Expr = pl.lit(False)
+    unanswered: pl.Expr = pl.lit(False)
     if alone:
         only = pl.col("pair_counter_allegations_ever") >= events
         answering = (reverse > 0) & only & (pl.col("pair_followed") == 1)
+        # what was answered may have been erased or restricted since: nobody is ranked on the answer alone
+        unanswered = (reverse == 0) & only
     return (
         pairs.filter(events > 0)
         .with_columns(
@@ -71,6 +76,8 @@ def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.D
             .then(pl.lit("recorded far more often as the victim of the same person"))
             .when(answering)
             .then(pl.lit("suspected only in answering allegations, by someone suspected first"))
+            .when(unanswered)
+            .then(pl.lit("suspected only in answering allegations that are not in the records"))
         )
         .select("suspect_id", "victim_id", "why", events=events, reverse=reverse)
         .sort("suspect_id", "victim_id")
@@ -78,14 +85,15 @@ def _pairs(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.D
 
 
 def dual_roles(records: Records, t: datetime, persons: Sequence[str] | None = None) -> pl.DataFrame:
-    """Those of ``persons`` (None: everyone) who are suspect and victim of the same other person.
+    """Those of ``persons`` (None: everyone) who are suspect and victim of the same other person, or suspected only in
+    answering allegations that are not in the records (any more).
 
     Columns: person_id (sorted), ``pairs`` (such pairs), ``likely`` (of these, where they may be the victim), ``others``
     (pairs in which they are the suspect and no doubt is recorded) and ``held``: there is at least one likely pair and
     no other to rank them on.
     """
     likely = pl.col("why").is_not_null()
-    return (
+    paired = (
         _pairs(records, t, persons)
         .group_by(person_id="suspect_id")
         .agg(
@@ -93,10 +101,36 @@ def dual_roles(records: Records, t: datetime, persons: Sequence[str] | None = No
             likely=likely.sum().cast(pl.Int64),
             others=(~likely).sum().cast(pl.Int64),
         )
-        .filter(pl.col("pairs") > 0)
-        .with_columns(held=(pl.col("likely") > 0) & (pl.col("others") == 0))
+    )
+    alone = _only_answered(records, t, persons).join(paired, on="person_id", how="anti")
+    none = {name: pl.lit(0, pl.Int64) for name in ("pairs", "likely", "others")}
+    return (
+        pl.concat([paired, alone.with_columns(**none)])
+        .join(alone.with_columns(lone=pl.lit(True)), on="person_id", how="left")
+        .with_columns(
+            held=pl.col("lone").fill_null(False) | ((pl.col("likely") > 0) & (pl.col("others") == 0))
+        )
+        .filter((pl.col("pairs") > 0) | (pl.col("likely") > 0) | pl.col("held"))
+        .drop("lone")
         .sort("person_id")
     )
+
+
+def _only_answered(records: Records, t: datetime, persons: Sequence[str] | None) -> pl.DataFrame:
+    """Who (person_id) is suspect in domestic events of which every one records a counter-allegation: without a pair
+    that tells more, nobody is ranked on an answer alone. Nobody where the extract has no counter-allegations."""
+    columns = ["domestic_events_ever", "counter_allegations_ever"]
+    nobody = pl.DataFrame(schema={"person_id": pl.String})
+    lost = left_out(records, "offender").keys()
+    if (
+        lost & {"domestic_events", "counter_allegations"}
+        or not settings.load("fairness")["dual_role"]["counter_alone"]
+    ):
+        return nobody
+    keys = None if persons is None else pl.DataFrame({"person_id": list(persons)}, schema=nobody.schema)
+    rows = histories(records, "offender", t, subjects=keys, engine="auto", columns=columns)
+    events, counter = (pl.col(name) for name in columns)
+    return rows.filter((events > 0) & (counter >= events)).select("person_id")
 
 
 def held(records: Records, t: datetime, persons: Sequence[str] | None = None) -> list[str]:

@@ -87,3 +87,19 @@ def test_only_answering_allegations_are_held_and_other_pairs_keep_a_place(
     roles = {r["person_id"]: r for r in dual.dual_roles(records, t).iter_rows(named=True)}
     assert roles["V3"]["likely"] == 1
     assert not roles["V3"]["held"]  # also suspected of harming V1, who never hit back
+
+
+def test_who_only_answered_is_held_also_when_the_other_has_been_taken_out_by_law(
+    small_home_maker: Callable[..., Path], small_extract_tables: dict[str, pl.DataFrame]
+) -> None:
+    person = small_extract_tables["person"].with_columns(
+        no_processing=pl.when(pl.col("person_id") == "P7").then(True).otherwise("no_processing")
+    )
+    both = Home(small_home_maker("both", model=False)).require().records()
+    alone = Home(small_home_maker("alone", model=False, person=person)).require().records()
+    t = parse_as_of("2025-06-01")
+    assert dual.held(both, t) == ["V3"], "held while both are in the records"
+    assert dual.held(alone, t) == ["V3"], "his erasure makes no suspect to be ranked of her"
+    answered = both_ways(small_extract_tables, [("X1", "P2", "V1", True)])
+    found = dual.dual_roles(Home(small_home_maker("one", model=False, **answered)).require().records(), t)
+    assert "P2" not in found.filter("held")["person_id"].to_list(), "another pair is there to be ranked on"
