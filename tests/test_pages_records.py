@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -134,6 +135,55 @@ def test_quarantine_is_counted_for_all_and_shown_row_by_row_with_a_purpose(
     assert "/quarantine/event?offset=50" in page.text
     second = staff.get("/api/v1/quarantine/event?offset=50").json()
     assert (len(second["rows"]), second["next"], second["rows"][0]["line"]) == (10, None, 52)
+    assert second["rows"][0]["keys"] == {"event_id": "E99"}
     assert staff.get("/quarantine/person").status_code == 404
     without = client_of(home, "records", purpose=None)
     assert without.get("/quarantine/event", follow_redirects=False).status_code == 303
+
+
+def test_no_safe_contact_name_or_address_is_read_in_quarantine_and_whose_rows_they_were_is_logged(
+    home: Path,
+) -> None:
+    """A row with a bad date is no way to what stands only on the sheet, nor to anybody whose record is restricted."""
+    plan = '{"person_id":"%s","safe_times":"sister Ann 07700 900123","do_not":"call the landline","agreed_on":"x"}'
+    put = [
+        # table, line, column, value, row
+        ("victim_plan", 2, "agreed_on", "after ten, by text", plan % "V1"),
+        ("victim_plan", 3, "agreed_on", "x", plan % "P8"),
+        ("victim_plan", 4, "agreed_on", "x", plan % "P9"),
+        ("residence", 2, "started_on", "9 Hidden Close", '{"person_id":"V1","address_id":"A9"}'),
+        ("person", 2, "sex", "Q", '{"person_id":"P7","family_name":"Graveney","sex":"Q"}'),
+        ("person", 3, "sex", "Q", '{"person_id":"N1","family_name":"Hush","no_processing":"Y"}'),
+        ("person", 4, "family_name", "Graveney", '{"person_id":"P6","family_name":"Graveney"}'),
+        ("offence", 2, "suspect_id", "P9", '{"offence_id":"O1","event_id":"E1","suspect_id":"P9"}'),
+        ("offence", 3, "suspect_id", "P77", "not a row at all"),
+    ]
+    names = ("table", "line", "column", "value", "row")
+    place = Home(home).require().path / "quarantine" / "rows.parquet"
+    place.chmod(0o644)
+    frame = pl.DataFrame(put, schema=list(names), orient="row").with_columns(reason=pl.lit("not a date"))
+    frame.write_parquet(place)
+    staff = client_of(home, "records", purpose="review")
+
+    def told(table: str) -> tuple[str, dict[str, Any], list[str]]:
+        answer = staff.get(f"/api/v1/quarantine/{table}")
+        assert answer.status_code == 200, answer.text
+        last = rows(staff.app.state.desk.db, limit=1000)[-1]  # type: ignore[attr-defined]
+        return answer.text + staff.get(f"/quarantine/{table}").text, answer.json(), last["persons"]
+
+    text, answer, seen = told("victim_plan")
+    assert not [word for word in ("07700", "landline", "after ten", "P8", "P9") if word in text]
+    assert (answer["kept_back"], seen) == (2, ["V1"])
+    assert [(row["keys"], row["value"], row["told"]) for row in answer["rows"]] == [
+        ({"person_id": "V1"}, None, False)
+    ]
+    text, answer, seen = told("residence")
+    assert not [word for word in ("Hidden Close", "A9") if word in text]
+    assert seen == ["V1"]
+    text, answer, seen = told("person")
+    assert not [word for word in ("Graveney", "Hush", "N1") if word in text]
+    assert [(row["line"], row["value"]) for row in answer["rows"]] == [(2, "Q"), (4, None)]
+    assert (answer["kept_back"], seen) == (1, ["P6", "P7"])
+    text, answer, seen = told("offence")
+    assert ("P9" in text, answer["kept_back"], seen) == (False, 1, ["P77"])
+    assert "1 row of restricted records not shown" in text

@@ -97,9 +97,14 @@ class QuarantinedRow(Answer):
 
     line: int | None
     column: str | None
-    value: str | None
     reason: str
-    row: str | None = Field(description="Its cells as JSON.")
+    told: bool = Field(
+        description="Whether `value` is told: never of names, addresses, victims' plans or contacts."
+    )
+    value: str | None = Field(description="What stood there.", examples=["32 May"])
+    keys: dict[str, str | None] = Field(
+        description="The references that find the row in the records system.", examples=[{"event_id": "E99"}]
+    )
 
 
 class QuarantinedRows(Answer):
@@ -107,4 +112,5 @@ class QuarantinedRows(Answer):
 
     table: str
     rows: list[QuarantinedRow]
+    kept_back: int = Field(description="Rows of restricted records, which are not shown.", examples=[0])
     next: int | None

@@ -11,7 +11,7 @@ from api.access import Viewer, allow
 from api.answers.records import QuarantineCounts, QuarantinedRows
 from api.routes.asked import both, desk_of
 from api.templates import page
-from risk.quarantine import counts, rows_of
+from risk.quarantine import SetAside, counts, rows_of
 
 pages, data = both()
 
@@ -37,11 +37,11 @@ def counts_page(request: Request, viewer: Looks) -> HTMLResponse:
 @pages.get("/quarantine/{table}")
 def rows_page(request: Request, viewer: Opens, table: Table, offset: Offset = 0) -> HTMLResponse:
     """Rows of one table that were set aside."""
-    rows, more = _rows(request, viewer, table, offset)
+    found = _rows(request, viewer, table, offset)
     here = f"/quarantine/{table}"
     before = f"{here}?offset={max(offset - PAGE, 0)}" if offset else ""
-    after = f"{here}?offset={offset + PAGE}" if more else ""
-    return page(request, viewer, "quarantine-rows.html", table=table, rows=rows, before=before, after=after)
+    after = f"{here}?offset={offset + PAGE}" if found.more else ""
+    return page(request, viewer, "quarantine-rows.html", table=table, found=found, before=before, after=after)
 
 
 @data.get("/quarantine", response_model=QuarantineCounts, tags=["records"], summary="What was set aside")
@@ -61,13 +61,20 @@ def counts_data(request: Request, viewer: Looks) -> dict[str, Any]:
     summary="Quarantined rows of a table",
 )
 def rows_data(request: Request, viewer: Opens, table: Table, offset: Offset = 0) -> dict[str, Any]:
-    """Rows with their fault: line, column, what stood there, and the row as it was read; fifty a page."""
-    rows, more = _rows(request, viewer, table, offset)
-    return {"table": table, "rows": rows, "next": offset + PAGE if more else None}
+    """Rows with their fault: line, keys, column, and what stood there where that is no name, address, plan or contact;
+    fifty a page. Rows about anybody whose record is restricted are counted and not shown."""
+    found = _rows(request, viewer, table, offset)
+    return {
+        "table": table,
+        "rows": found.rows,
+        "kept_back": found.kept_back,
+        "next": offset + PAGE if found.more else None,
+    }
 
 
-def _rows(request: Request, viewer: Viewer, table: str, offset: int) -> tuple[list[dict[str, Any]], bool]:
+def _rows(request: Request, viewer: Viewer, table: str, offset: int) -> SetAside:
     desk = desk_of(request)
-    found = rows_of(desk.load(), table, offset, PAGE)
-    desk.look(viewer, "consultation", "/quarantine/{table}", detail=f"{table}, rows from {offset}")
+    found = rows_of(desk.load(), desk.view(desk.now()), table, offset, PAGE, viewer.opened)
+    detail = f"{table}, rows from {offset}"
+    desk.look(viewer, "consultation", "/quarantine/{table}", found.persons, detail=detail)
     return found
