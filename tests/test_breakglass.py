@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from api.app import create_app
+from api.auth import accounts
 from api.auth.accounts import utc_now
 from api.settings import Settings
+from features.home import Home
+from features.linkage import store
+from features.nominals import PAIRS
 from risk.audit import rows
 from risk.store import Database
 from risk.store.tables_accounts import OPENING
@@ -62,8 +67,9 @@ def test_a_restricted_record_opens_for_a_reason_to_that_officer_alone_and_for_an
     assert "Holtbeck" in found.text
     assert client.get(f"/api/v1/persons/{SHUT}/sheet").status_code == 200
     assert other.get(f"/persons/{SHUT}").status_code == 404
-    row = next(one for one in rows(db, limit=10_000, who="breaks", person=SHUT) if one["act"] == "access")
-    assert row["detail"] == f"glass broken: {REASON}"
+    told = [one for one in rows(db, limit=10_000, who="breaks", person=SHUT) if one["act"] == "access"]
+    assert [one["detail"] for one in told] == ["refused: answered 404", f"glass broken: {REASON}"]
+    row = told[-1]
     assert (row["purpose"], row["reference"]) == ("investigation", "TEST")
     changed(db, OPENING, OPENING.c.id == latest(db), until=utc_now() - timedelta(seconds=1))
     assert client.get(f"/persons/{SHUT}").status_code == 404
@@ -152,13 +158,91 @@ def test_nobody_reviews_their_own_opening(service: FastAPI, db: Database) -> Non
 def test_who_is_named_opens_the_record_until_struck_off(service: FastAPI, db: Database) -> None:
     named, sam = officer(service, "case.officer"), officer(service, "sam", "supervisor")
     asked = {"person_id": SHUT, "username": "case.officer", "why": "Case officer since March", "do": "name"}
-    assert sam.post("/breakglass-named", data=asked | {"why": ""}).status_code == 400
+    ann = officer(service, "ann", "supervisor")
+    for said in ("", "because"):
+        assert sam.post("/breakglass-named", data=asked | {"why": said}).status_code == 400
     assert sam.post("/breakglass-named", data=asked | {"username": "nobody"}).status_code == 400
     assert named.get(f"/persons/{SHUT}").status_code == 404
     assert sam.post("/breakglass-named", data=asked).status_code == 200
+    assert named.get(f"/persons/{SHUT}").status_code == 404, "one supervisor alone opens nothing"
+    assert "opened by somebody not named" in ann.get("/account").text
+    assert sam.post("/breakglass-named", data=asked | {"do": "agree"}).status_code == 400, "their own naming"
+    assert sam.post("/breakglass-named", data=asked).status_code == 400, "it waits already"
+    assert "Waits for a second supervisor" in ann.get("/breakglass").text
+    assert ann.post("/breakglass-named", data=asked | {"do": "agree"}).status_code == 200
     assert "Holtbeck" in named.get(f"/persons/{SHUT}").text
+    told = ann.get("/api/v1/breakglass").json()["named"]
+    assert [(one["named_by"], one["agreed_by"]) for one in told] == [("sam", "ann")]
+    row = rows(db, limit=10_000, who="ann", act="alteration")[-1]
+    assert (row["persons"], row["detail"]) == (
+        [SHUT],
+        "agreed: case.officer, named by sam: Case officer since March",
+    )
     assert sam.post("/breakglass-named", data=asked | {"do": "strike"}).status_code == 200
     assert named.get(f"/persons/{SHUT}").status_code == 404
+
+
+def test_nobody_names_themselves_nor_agrees_to_their_own_naming(service: FastAPI) -> None:
+    sam, ann = officer(service, "sam.too", "supervisor"), officer(service, "ann", "supervisor")
+    mine = {"person_id": SHUT, "username": "sam.too", "why": "I should like to see this one", "do": "name"}
+    found = sam.post("/breakglass-named", data=mine)
+    assert (found.status_code, "Nobody names themselves" in found.text) == (400, True)
+    assert ann.post("/breakglass-named", data=mine).status_code == 200
+    assert sam.post("/breakglass-named", data=mine | {"do": "agree"}).status_code == 400, "the one named"
+    assert sam.get(f"/persons/{SHUT}").status_code == 404
+    assert ann.post("/breakglass-named", data=mine | {"do": "strike"}).status_code == 200
+
+
+def test_a_naming_ends_with_the_role_and_does_not_come_back_with_it(service: FastAPI, db: Database) -> None:
+    sam, ann = officer(service, "sam", "supervisor"), officer(service, "ann", "supervisor")
+    officer(service, "moves.on")
+    asked = {"person_id": SHUT, "username": "moves.on", "why": "Case officer since March", "do": "name"}
+    assert sam.post("/breakglass-named", data=asked).status_code == 200
+    assert ann.post("/breakglass-named", data=asked | {"do": "agree"}).status_code == 200
+    assert officer(service, "moves.on").get(f"/persons/{SHUT}").status_code == 200
+    for role in ("auditor", "dalo"):
+        accounts.change(db, "moves.on", role=role, districts=(), duties=())
+    assert officer(service, "moves.on").get(f"/persons/{SHUT}").status_code == 404
+    again = officer(service, "breaks.again")
+    assert break_glass(again) == 200
+    for role in ("auditor", "dalo"):
+        accounts.change(db, "breaks.again", role=role, districts=(), duties=())
+    assert officer(service, "breaks.again").get(f"/persons/{SHUT}").status_code == 404
+
+
+def test_what_was_not_justified_is_not_opened_under_another_reference_of_the_same_person(
+    small_home: Path, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(small_home, home)
+    place = Home(home)
+    load = place.require()
+    pair = pl.DataFrame([("P2", "P8", 0.97, datetime(2023, 1, 1, tzinfo=UTC))], schema=PAIRS, orient="row")
+    first = load.records().table("person").group_by("person_id").agg(pl.col("known_from").min())
+    frames = {"pairs": pair, "apart": pl.DataFrame(), "persons": first, "shown": pair}
+    store.write_run(home, load.load_id, frames, {"run_id": "r1", "threshold": 0.9})
+    service = create_app(home, Settings(rate_scale=100))
+    db: Database = service.state.desk.db
+    client, sam = officer(service, "nosy"), officer(service, "sam", "supervisor")
+    assert client.get("/persons/P2").status_code == 404, "one of his records is for named users"
+    for reference in ("P8", "P2"):
+        assert break_glass(client, reference) == 200
+    assert client.get("/persons/P2").status_code == 200
+    assert client.get("/persons/P2/sheet").status_code == 200
+    verdict = {"verdict": "not justified", "note": "A neighbour, no call"}
+    assert sam.post(f"/breakglass/{latest(db)}", data=verdict).status_code == 200
+    for reference in ("P8", "P2"):
+        assert client.get(f"/persons/{reference}").status_code == 404, "both openings ended"
+        assert break_glass(client, reference) == 400, "and neither reference opens it again"
+
+
+def test_the_page_of_openings_asks_for_a_purpose(service: FastAPI) -> None:
+    client = client_of(
+        service.state.desk.path, "supervisor", username="no.task.sup", purpose=None, app=service
+    )
+    found = client.get("/breakglass", follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, "/purpose?next=%2Fbreakglass")
+    assert client.get("/api/v1/breakglass").status_code == 403
 
 
 def test_breaking_the_glass_asks_for_a_purpose_first(service: FastAPI) -> None:

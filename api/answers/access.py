@@ -67,8 +67,21 @@ class Opening(Answer):
     note: str | None
 
 
+class Naming(Answer):
+    """Somebody named for a restricted record; it opens nothing before a second supervisor agreed."""
+
+    person_id: str = Field(examples=["P0000123"])
+    username: str = Field(examples=["s.okafor"])
+    named_at: datetime
+    named_by: str
+    why: str
+    agreed_at: datetime | None
+    agreed_by: str | None
+
+
 class Openings(Answer):
-    """Restricted records that were opened."""
+    """Restricted records that were opened, and who is named for which."""
 
     waiting: list[Opening]
     reviewed: list[Opening]
+    named: list[Naming]

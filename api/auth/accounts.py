@@ -14,7 +14,7 @@ from api.auth import passwords, secrets
 from api.auth.table import table
 from features.errors import InputError, NotFoundError
 from risk.store import Database
-from risk.store.tables_accounts import ACCOUNT, SESSION, TOKEN
+from risk.store.tables_accounts import ACCOUNT, NAMED_USER, OPENING, SESSION, TOKEN
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 FIELDS = ("id", "username", "name", "role", "districts", "duties", "one_time_until", "failures", "locked_until",
@@ -179,6 +179,8 @@ def change(
     with db.begin() as store:
         store.execute(sa.update(ACCOUNT).where(ACCOUNT.c.id == found.id).values(values))
         end_all(store, found.id, utc_now())
+        if role != found.role:
+            _shut_records(store, found.id)
 
 
 def disable(db: Database, username: str, by: str) -> None:
@@ -193,6 +195,7 @@ def disable(db: Database, username: str, by: str) -> None:
             .values(disabled_at=now, disabled_by=by)
         )
         end_all(store, found.id, now)
+        _shut_records(store, found.id)
 
 
 def enable(db: Database, username: str) -> None:
@@ -249,6 +252,14 @@ def end_all(store: sa.Connection, account_id: int, now: datetime, *, tokens: boo
             .where(TOKEN.c.account_id == account_id, TOKEN.c.revoked_at.is_(None))
             .values(revoked_at=now)
         )
+
+
+def _shut_records(store: sa.Connection, account_id: int) -> None:
+    """Restricted records were opened to somebody in a role: without it they are shut, and stay so if it comes back."""
+    now = utc_now()
+    store.execute(sa.delete(NAMED_USER).where(NAMED_USER.c.account_id == account_id))
+    mine = (OPENING.c.account_id == account_id, OPENING.c.until > now)
+    store.execute(sa.update(OPENING).where(*mine).values(until=now))
 
 
 def _not_the_last(db: Database, found: Account) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import polars as pl
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -18,11 +19,12 @@ from api.problems import RefusedError
 from api.routes.asked import both, desk_of
 from api.templates import page
 from features.errors import InputError
+from features.nominals import clusters_at
 
 pages, data = both()
 
 Opener = Annotated[Viewer, allow("person.read", purpose=True)]
-Reviewer = Annotated[Viewer, allow("breakglass.review")]
+Reviewer = Annotated[Viewer, allow("breakglass.review", purpose=True)]
 PAGE = "/breakglass"
 
 
@@ -41,12 +43,15 @@ def break_glass(request: Request, viewer: Opener, form: Typed) -> Response:
     if task is None:
         raise RefusedError(403, "No task is chosen.", "Choose what this is for first.")
     try:
+        known_as, same = _references(desk, person_id)
         with desk.db.begin():
-            openings.break_glass(desk.db, account, person_id, reason, task)
+            openings.break_glass(desk.db, account, known_as, reason, task, same)
             detail = f"glass broken: {' '.join(reason.split())}"
-            desk.look(viewer, "access", "/breakglass/open", [person_id], detail=detail)
+            persons = {known_as, openings.reference_of(person_id)}
+            desk.look(viewer, "access", "/breakglass/open", sorted(persons), detail=detail)
     except InputError as fault:
-        desk.look(viewer, "access", "/breakglass/open", detail=f"refused: {fault.what}")
+        asked = [person_id.strip()[: openings.LONGEST]] if person_id.strip() else []
+        desk.look(viewer, "access", "/breakglass/open", asked, detail=f"refused: {fault.what}")
         return _ask(request, viewer, form.typed(), {fault.where: f"{fault.what} {fault.cure}"}, 400)
     return RedirectResponse(f"/persons/{quote(person_id, safe='')}", 303)
 
@@ -64,7 +69,9 @@ def decide(request: Request, opening_id: int, viewer: Reviewer, form: Typed) -> 
     by = accounts.need(desk.db, viewer.account)
     try:
         with desk.db.begin():
-            found = openings.review(desk.db, opening_id, by, form.one("verdict"), form.one("note"))
+            of = openings.one_opening(desk.db, opening_id)
+            same = _references(desk, of["person_id"])[1] if of else ()
+            found = openings.review(desk.db, opening_id, by, form.one("verdict"), form.one("note"), same)
             detail = f"opening {opening_id} {found['verdict']}: {found['note']}"
             desk.look(viewer, "alteration", PAGE, [found["person_id"]], detail=detail)
     except InputError as fault:
@@ -74,17 +81,26 @@ def decide(request: Request, opening_id: int, viewer: Reviewer, form: Typed) -> 
 
 @pages.post("/breakglass-named")
 def name(request: Request, viewer: Reviewer, form: Typed) -> Response:
-    """Name somebody for a restricted record, or strike them off."""
+    """Name somebody for a restricted record, agree to another supervisor's naming, or strike somebody off."""
     desk = desk_of(request)
-    person_id, username = form.one("person_id"), form.one("username")
+    person_id, username, do = (
+        form.one("person_id").strip()[: openings.LONGEST],
+        form.one("username"),
+        form.one("do"),
+    )
+    by = accounts.need(desk.db, viewer.account)
     try:
         with desk.db.begin():
-            if form.one("do") == "strike":
+            if do == "strike":
                 openings.strike(desk.db, person_id, username)
                 detail = f"struck off: {username}"
+            elif do == "agree":
+                found = openings.agree(desk.db, person_id, username, by)
+                detail = f"agreed: {username}, named by {found['named_by']}: {found['why']}"
             else:
-                openings.name(desk.db, person_id, username, viewer.account, form.one("why"))
-                detail = f"named: {username}: {form.one('why')}"
+                person_id = _references(desk, form.one("person_id"))[0]
+                openings.name(desk.db, person_id, username, by, form.one("why"))
+                detail = f"named, a second supervisor to agree: {username}: {form.one('why')}"
             desk.look(viewer, "alteration", PAGE, [person_id], detail=detail)
     except InputError as fault:
         return _review(request, viewer, form.typed(), {fault.where: f"{fault.what} {fault.cure}"}, 400)
@@ -93,11 +109,29 @@ def name(request: Request, viewer: Reviewer, form: Typed) -> Response:
 
 @data.get("/breakglass", response_model=Openings, tags=["accounts"], summary="Restricted records opened")
 def all_openings(request: Request, viewer: Reviewer) -> dict[str, Any]:
-    """Openings that wait for a supervisor, oldest first, and the last fifty reviewed."""
+    """Openings that wait for a supervisor, oldest first, the last fifty reviewed, and who is named for which record."""
     desk = desk_of(request)
-    found = {"waiting": openings.waiting(desk.db), "reviewed": openings.reviewed(desk.db)}
+    found = _found(desk)
     _written(desk, viewer, found)
     return found
+
+
+def _found(desk: Desk) -> dict[str, Any]:
+    return {
+        "waiting": openings.waiting(desk.db),
+        "reviewed": openings.reviewed(desk.db),
+        "named": openings.named(desk.db),
+    }
+
+
+def _references(desk: Desk, person_id: str) -> tuple[str, frozenset[str]]:
+    """The reference a person goes by now, and every reference of theirs. InputError for what is no reference."""
+    person_id = openings.reference_of(person_id)
+    clusters = clusters_at(desk.load().records().links, desk.now())
+    lead = clusters.filter(pl.col("person_id") == person_id)["cluster_id"]
+    known_as = str(lead[0]) if lead.len() else person_id
+    theirs = clusters.filter(pl.col("cluster_id") == known_as)["person_id"]
+    return known_as, frozenset({person_id, known_as, *theirs})
 
 
 def _written(desk: Desk, viewer: Viewer, found: dict[str, Any]) -> None:
@@ -127,9 +161,8 @@ def _review(
     at: int = 0,
 ) -> HTMLResponse:
     desk = desk_of(request)
-    found = {"waiting": openings.waiting(desk.db), "reviewed": openings.reviewed(desk.db)}
-    named = openings.named(desk.db)
-    _written(desk, viewer, found | {"named": named})
+    found = _found(desk)
+    _written(desk, viewer, found)
     days = table().limits["breakglass"]["review_working_days"]
     return page(
         request,
@@ -137,7 +170,7 @@ def _review(
         "breakglass.html",
         status,
         **found,
-        named=named,
+        least=table().limits["breakglass"]["reason_least"],
         verdicts=openings.VERDICTS,
         days=days,
         typed=typed or {},

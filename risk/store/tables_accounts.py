@@ -93,6 +93,8 @@ NAMED_USER = sa.Table(  # who is named for a restricted record
     sa.Column("named_at", Moment, nullable=False),
     sa.Column("named_by", sa.Text, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
+    sa.Column("agreed_at", Moment, nullable=True),  # by another supervisor: before, it opens nothing
+    sa.Column("agreed_by", sa.Text, nullable=True),
 )
 
 KEPT_FORM = sa.Table(  # typed into a session that had ended; waits for its author, then goes

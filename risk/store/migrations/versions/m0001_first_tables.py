@@ -64,6 +64,8 @@ def _accounts() -> None:
         sa.Column("named_at", Moment(), nullable=False),
         sa.Column("named_by", sa.Text(), nullable=False),
         sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("agreed_at", Moment(), nullable=True),
+        sa.Column("agreed_by", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_named_user_account_id")),
         sa.PrimaryKeyConstraint("person_id", "account_id", name=op.f("pk_named_user")),
     )
@@ -354,7 +356,7 @@ def _visits() -> None:
         sa.Column("referral", sa.Text(), nullable=True),
         sa.Column("at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_visit")),
-        sa.UniqueConstraint("once", name=op.f("uq_visit_once")),
+        sa.UniqueConstraint("person_id", "by", "once", name=op.f("uq_visit_person_id_by_once")),
     )
     op.create_index("ix_visit_person_id_id", "visit", ["person_id", "id"], unique=False)
     op.create_table(
@@ -372,6 +374,6 @@ def _visits() -> None:
         sa.Column("send", sa.Boolean(), nullable=False),
         sa.Column("at", Moment(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_visit_video")),
-        sa.UniqueConstraint("once", name=op.f("uq_visit_video_once")),
+        sa.UniqueConstraint("person_id", "by", "once", name=op.f("uq_visit_video_person_id_by_once")),
     )
     op.create_index("ix_visit_video_person_id_id", "visit_video", ["person_id", "id"], unique=False)
