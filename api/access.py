@@ -20,6 +20,7 @@ from api.auth.sessions import Session, Task
 from api.auth.table import table
 from api.desk import Desk
 from api.forms import CSRF, form_of
+from api.gate import asked_about
 from api.problems import ElsewhereError, RefusedError
 from risk.audit import Who, record
 
@@ -108,8 +109,8 @@ def unguarded(routes: Sequence[Any]) -> list[str]:
     return found
 
 
-def outside(viewer: Viewer, district: str | None) -> bool:
-    """Whether a person of this district is outside the viewer's own: opened all the same, and marked in the audit.
+def outside(viewer: Viewer, district: str | None, what: str = "This person") -> bool:
+    """Whether ``what`` is outside the viewer's own districts by its own: opened all the same, and marked in the audit.
 
     RefusedError when the task is one that is bound to one's own districts (``districts`` of the table).
     """
@@ -119,7 +120,7 @@ def outside(viewer: Viewer, district: str | None) -> bool:
     if viewer.task is None or viewer.task.purpose in bound:
         raise RefusedError(
             403,
-            "This person is of another district, and a briefing is about your own.",
+            f"{what} is of another district, and a briefing is about your own.",
             "Choose what you open them for, attending or an investigation, and open them again.",
         )
     return True
@@ -343,4 +344,5 @@ def _forged() -> RefusedError:
 
 def _refused(desk: Desk, viewer: Viewer, request: Request, detail: str) -> None:
     page = getattr(request.scope.get("route"), "path", request.url.path)
-    record(desk.db, desk.path, viewer.who, "access", page, detail=f"refused: {detail}")
+    asked = asked_about(request.path_params)
+    record(desk.db, desk.path, viewer.who, "access", page, persons=asked, detail=f"refused: {detail}")

@@ -168,21 +168,34 @@ def _plain_row(request: Request, viewer: Any, status: int) -> None:
     page = getattr(request.scope.get("route"), "path", request.url.path)
     asked: Mapping[str, Any] = request.scope.get("path_params", {})
     task = viewer.task
-    persons = [str(asked["person_id"])] if "person_id" in asked and status < 400 else []
+    persons = asked_about(asked)
     viewer.written.append(
         record(
             desk.db,
             desk.path,
             viewer.who,
-            "consultation",
+            "consultation" if status < 400 else "access",
             page,
             persons=persons,
             list_id=asked.get("list_id"),
             purpose=task.purpose if task else None,
             reference=task.reference if task else None,
-            detail="" if status == 200 else f"answered {status}",
+            detail=_said(status),
         )
     )
+
+
+def asked_about(asked: Mapping[str, Any]) -> list[str]:
+    """The references of persons in an address, whether there are such persons or not: who tried is to be found by whom
+    they tried. Cut to what a reference may be."""
+    most = table().limit("requests", "most_reference")
+    return [str(asked[name])[:most] for name in ("person_id", "a", "b") if name in asked]
+
+
+def _said(status: int) -> str:
+    if status == 200:
+        return ""
+    return f"answered {status}" if status < 400 else f"refused: answered {status}"
 
 
 async def _whole(receive: Receive, most: int) -> bytes | None:

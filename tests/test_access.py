@@ -352,3 +352,29 @@ def test_a_request_that_writes_no_row_itself_has_one_before_its_answer_leaves(
     assert "cannot be written" in found.text
     assert "test.auditor" not in found.text, "nothing is shown that cannot be written down"
     assert found.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_whom_somebody_tried_to_open_is_found_by_the_reference_they_tried(
+    service: FastAPI, signed_in: Callable[[str], TestClient]
+) -> None:
+    """Not there, shut, of another district, or not for the role: the auditor finds the attempt by the person."""
+    db = service.state.desk.db
+    bound = client_of(
+        service.state.desk.path,
+        "proactive",
+        purpose="briefing",
+        districts=("D2",),
+        username="bound",
+        app=service,
+    )
+    for client, path, person, status in (
+        (signed_in("dalo"), "/persons/P8", "P8", 404),
+        (signed_in("dalo"), "/api/v1/persons/NOBODY", "NOBODY", 404),
+        (bound, "/persons/P1", "P1", 403),
+        (signed_in("analyst"), "/persons/P8", "P8", 403),
+        (signed_in("dalo"), f"/persons/{'x' * 500}", "x" * 80, 404),
+    ):
+        assert client.get(path).status_code == status, path
+        row = rows(db, limit=100_000, person=person)[-1]
+        assert (row["act"], row["persons"]) == ("access", [person])
+        assert row["detail"].startswith("refused: "), row["detail"]
