@@ -6,7 +6,7 @@ placed a second ago greys its row. Answers already made for the same rows, stamp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -16,16 +16,17 @@ import sqlalchemy as sa
 from fastapi import Request
 
 from api.kept import Kept, Made
+from risk import audit
 from risk.decisions import Standing, standing
-from risk.published import everyone_of
+from risk.kept_back import closed
 from risk.settings import settings
 from risk.store import tables_decisions as tables
-from risk.today import Day, people_of, prepare
+from risk.today import Day, hold_lines, people_of, prepare
 
 if TYPE_CHECKING:
     from api.desk import Desk
 
-DAYS_KEPT, ANSWERS_KEPT = 4, 64
+DAYS_KEPT, STANDINGS_KEPT, ANSWERS_KEPT = 4, 8, 64
 WRITTEN = (
     tables.DECISION,
     tables.DECISION_WORD,
@@ -52,7 +53,7 @@ class Days:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._days, self._standing, self._answers = Kept(DAYS_KEPT), Kept(DAYS_KEPT), Kept(ANSWERS_KEPT)
+        self._days, self._standing, self._answers = Kept(DAYS_KEPT), Kept(STANDINGS_KEPT), Kept(ANSWERS_KEPT)
 
     def ready(self, list_id: str) -> Ready:
         """A list by its id or "latest", as of now if it is the latest, else as of its own T."""
@@ -64,10 +65,12 @@ class Days:
         key = (published.list_id, desk.state(), live, int(t.timestamp()) // (60 * minutes))
 
         def made() -> Ready:
-            view = desk.around(people_of(published), t, steps=0)  # their own rows, and whom these name
-            people = desk.load().records().table("person")["person_id"]
-            known = set(people.filter(people.is_in(everyone_of(published))))
-            return Ready(prepare(published, view, desk.teams(), known), key, view.clusters)
+            audit.ready(desk.db, desk.path)  # its key codes whoever was taken out by law
+            people = people_of(published)
+            view = desk.around(people, t, steps=0)  # their own rows, and whom these name
+            today = view if live else desk.around(people, max(desk.now(), t), steps=0)  # restricted since
+            day = prepare(published, view, desk.teams(), known_of(desk, people), closed(today))
+            return Ready(day, key, view.clusters)
 
         return self._days.of(key, made)
 
@@ -88,9 +91,25 @@ class Days:
 
         return self._standing.of((ready.key, stamp), made)
 
+    def holds(self, ready: Ready, stamp: Hashable) -> Mapping[str, str]:
+        """The line of the hold on each of those apart from a list or gone from it, by the reference on the list."""
+
+        def made() -> dict[str, str]:
+            day = ready.day
+            others = [row["person_id"] for part in (day.apart, day.leavers) for row in part]
+            return hold_lines(self._desk.db, others, ready.clusters)
+
+        return self._standing.of((ready.key, stamp, "holds"), made)
+
     def answer(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """An answer made before for the same key, else made now. The key must hold all the answer rests on."""
         return self._answers.of(key, make)
+
+
+def known_of(desk: Desk, persons: Iterable[str]) -> set[str]:
+    """Those of some persons whom the records hold at any time: nobody taken out by law is among them."""
+    people = desk.load().records().table("person")["person_id"]
+    return set(people.filter(people.is_in(list(persons))))
 
 
 def days_of(request: Request) -> Days:

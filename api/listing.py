@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from risk.list_history import Difference
@@ -57,20 +58,33 @@ def row_as_dict(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def changes_as_dict(
-    found: Difference, names: Mapping[str, str], called: Mapping[str, str], pseudonyms: bool
-) -> dict[str, Any]:
-    """What changed between two lists; ``names`` by reference, ``called``: what to write for a reference."""
+@dataclass(frozen=True)
+class Told:
+    """Two lists side by side, with what to say of the persons: ``names`` by reference, ``called``: what to write for a
+    reference, ``held``: the line of a hold by reference."""
+
+    found: Difference
+    names: Mapping[str, str]
+    called: Mapping[str, str]
+    held: Mapping[str, str]
+
+
+def changes_as_dict(told: Told, pseudonyms: bool) -> dict[str, Any]:
+    """What changed between two lists, for a machine and for the page."""
+    found = told.found
 
     def rows(part: Sequence[Mapping[str, Any]], now: str, before: str) -> list[dict[str, Any]]:
         return [
             {
-                "person_id": called.get(row["person_id"], row["person_id"]),
-                "name": names.get(row["person_id"]),
+                "person_id": told.called.get(row["person_id"], row["person_id"]),
+                "name": told.names.get(row["person_id"]),
                 "district": row["district"],
                 "rank": row[now],
                 "rank_before": row[before],
                 "why": row.get("why"),
+                "withheld": row["withheld"],
+                "restricted": row["restricted"],
+                "held": told.held.get(row["person_id"], ""),
             }
             for row in part
         ]

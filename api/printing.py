@@ -12,10 +12,11 @@ from typing import Any
 from features.home import Home
 from risk.exports import text_cell
 from risk.holds import held
+from risk.kept_back import kept_words
 from risk.published import Shown, row_words
 from risk.store import Database
 from risk.view import View
-from risk.words import count, day, day_time
+from risk.words import day, day_time
 
 CSV_COLUMNS = (
     "rank", "change", "hold", "person_id", "district", "team_rank", "in_100", "p_serious", "expected_harm",
@@ -102,7 +103,8 @@ def print_list(view: Shown) -> None:
         who = [
             row["hold"].upper(),
             view.names.get(row["person_id"]),
-            f"{row['person_id']} · {row['district']}",
+            " · ".join(filter(None, [row["person_id"], row["district"]])),
+            kept_words(row).capitalize(),
             *(row["state"] or []),
         ]
         figures = [
@@ -110,10 +112,11 @@ def print_list(view: Shown) -> None:
             f"{words['expected']} of harm expected",
             f"{words['harm_365']} last year",
             f"{words['incidents']} reports",
-            f"{count(row['victims_1095'] or 0, 'victim')} in 3 years",
+            f"victims in 3 years: {words['victims']}",
         ]
         table.add_row(
-            f"{row['rank']}\n{words['change']}\n{row['count_rank']} by count",
+            f"{row['rank']}\n{words['change']}"
+            + (f"\n{row['count_rank']} by count" if row["count_rank"] else ""),
             escape("\n".join(filter(None, [*who, words["release"], words["identity"]]))),
             "\n".join(figures),
             escape("\n".join(f"{n}. {reason_text(r)}" for n, r in enumerate(row["reasons"] or [], 1))),

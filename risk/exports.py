@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from risk.kept_back import kept_words
 from risk.pack import Copy
 from risk.pack_person import held_words
 from risk.published import row_words
@@ -44,6 +45,10 @@ def _reasons(row: Row) -> str:
     return " | ".join(reason["sentence"] for reason in row["reasons"] or [])
 
 
+def _expected(row: Row) -> float | None:
+    return None if row["expected_harm"] is None else round(row["expected_harm"], 1)
+
+
 def _ends(row: Row) -> str:
     return "; ".join(f"{one['what']} {one['on']:%Y-%m-%d}" for one in row["ends"])
 
@@ -57,14 +62,14 @@ COLUMNS: Sequence[tuple[str, int, Callable[[Row], Any]]] = (
     ("Rank in district", 9, lambda row: row["team_rank"]),
     ("Rank by count", 9, lambda row: row["count_rank"]),
     ("Serious harm in a year", 16, lambda row: row_words(dict(row))["in_100"]),
-    ("Harm expected, days", 10, lambda row: round(row["expected_harm"], 1)),
+    ("Harm expected, days", 10, _expected),
     ("Harm last year, days", 10, lambda row: row["harm_days_365"]),
     ("Reports 30 days", 9, lambda row: row["incidents_30"]),
     ("Reports 90 days", 9, lambda row: row["incidents_90"]),
     ("Reports 365 days", 9, lambda row: row["incidents_365"]),
     ("Days since the last", 9, lambda row: row["days_since"]),
     ("Victims in three years", 30, _victims),
-    ("State", 40, lambda row: "; ".join(row["now"])),
+    ("State", 40, lambda row: kept_words(row) or "; ".join(row["now"])),
     ("Ends soon", 30, _ends),
     ("Reasons", 80, _reasons),
     ("Owner", 18, _owner),

@@ -14,6 +14,7 @@ from typing import Any
 import polars as pl
 
 from risk.blocks import Block, facts, lines, table
+from risk.kept_back import KEPT_BACK, kept_words
 from risk.pack_person import held_words, person_sheet
 from risk.published import row_words
 from risk.settings import settings
@@ -130,12 +131,8 @@ def _name(row: Row, today: Today) -> str:
 def _cells(row: Row, today: Today) -> list[str]:
     said = row_words(dict(row))
     reasons = row["reasons"] or []
-    if row["withheld"]:
-        why = "taken out of the records by law since the list was published"
-    elif row["restricted"]:
-        why = "open to named users only"
-    else:
-        why = reasons[0]["sentence"] if reasons else "nothing raises it above the average"
+    kept = kept_words(row)
+    why = kept or (reasons[0]["sentence"] if reasons else "nothing raises it above the average")
     standing = row["standing"]
     owned = "; ".join(part for part in (standing.owner, standing.last_action) if part) if standing else ""
     return [
@@ -143,12 +140,12 @@ def _cells(row: Row, today: Today) -> list[str]:
         said["change"],
         _name(row, today),
         said["in_100"],
-        amount(row["expected_harm"]),
+        KEPT_BACK if row["expected_harm"] is None else amount(row["expected_harm"]),
         said["incidents"],
-        str(row["count_rank"]),
+        "" if kept else str(row["count_rank"]),
         "; ".join(row["now"]),
         held_words(row) or why,
-        owned or "no owner",
+        owned or ("" if kept else "no owner"),
     ]
 
 
@@ -174,13 +171,17 @@ def _changes(today: Today) -> Block | None:
     ]
     moved.sort(key=lambda row: -abs(row["places_moved"]))
     told = [f"New: {_some([_name(row, today) for row in new], most)}"]
-    gone = [_name(row, today) + ", " + str(row["why"]) for row in today.leavers]
+    gone = [f"{_name(row, today)}, {row['why']}{_on_hold(row)}" for row in today.leavers]
     told.append(f"Off the list: {_some(gone, most)}")
     told.append(
         f"Moved {least} places or more: "
         + _some([f"{_name(row, today)} {row_words(dict(row))['change']}" for row in moved], most)
     )
     return lines(f"Since the list of {day(_moment(previous['as_of']))}", told, "")
+
+
+def _on_hold(row: Row) -> str:
+    return f". {row['held']}" if row["held"] else ""
 
 
 def _some(named: list[str], most: int) -> str:
@@ -195,7 +196,10 @@ def _ending(today: Today) -> Block:
     days = settings("today")["ends"]
     told = [(one["on"], f"{_name(one, today)}: {one['what']} {day(one['on'])}") for one in today.endings()]
     told += [
-        (one["release_due"], f"{one['person_id']} (apart): release due {day(one['release_due'])}")
+        (
+            one["release_due"],
+            f"{one['person_id']} (apart): release due {day(one['release_due'])}{_on_hold(one)}",
+        )
         for one in today.apart
         if one["release_due"] and not one["withheld"]
     ]
@@ -210,7 +214,7 @@ def _unowned(today: Today) -> Block:
     nobody, overdue = [], []
     for row in today.rows:
         standing = row["standing"]
-        if not (standing and standing.owner):
+        if not (kept_words(row) or (standing and standing.owner)):
             nobody.append(_name(row, today))
         overdue += [
             f"Overdue: {_name(row, today)}, {one['line']}" for one in (standing.overdue if standing else ())

@@ -45,7 +45,9 @@ def person_sheet(row: Row, person: Mapping[str, Any]) -> dict[str, Any]:
 def held_words(row: Row) -> str:
     """What is said of a row on hold; empty when it is on none."""
     hold = row["standing"].hold if row["standing"] else None
-    return f"{hold.line}. {hold.doubt_words}." if hold else ""
+    if hold:
+        return f"{hold.line}. {hold.doubt_words}."
+    return f"{row['held']}." if row.get("held") else ""
 
 
 def _lead(row: Row, person: Mapping[str, Any]) -> str:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ import polars as pl
 
 from features.errors import InputError, NotFoundError
 from features.home import Home
+from risk.kept_back import KEPT_BACK, closed, keeper, placeless
 from risk.places import as_placed
+from risk.pseudonyms import withheld_as
 from risk.teams import Team, find_team, teams
 from risk.view import View
 from risk.who import words as identity_words
@@ -183,13 +185,14 @@ def shown(published: PublishedList, home: Home, *, team: str | None = None, top:
         patch = list(chosen.districts)
         apart = apart.filter(pl.col("district").is_in(patch))
         leavers = [gone for gone in leavers if gone["district_before"] in patch]
-    hide = withheld(view.ever(everyone_of(published)), published.list_id)
+    shut = closed(View(view.load, max(datetime.now(UTC), published.as_of)))  # whoever was restricted since
+    keep = keeper(view.ever(everyone_of(published)), shut, withheld_as(home.path, published.list_id))
     cut, limit, note = parts_of(published, rows, chosen, chosen.districts if chosen else (), top)
-    cut = [hide(row) for row in cut]
-    aside = [hide(row) for row in apart.iter_rows(named=True)]
-    gone = [hide(row) for row in leavers]
+    cut = [placeless(keep(row)) for row in cut]
+    aside = [placeless(keep(row)) for row in apart.iter_rows(named=True)]
+    gone = [placeless(keep(row)) for row in leavers]
     people = [row["person_id"] for part in (cut, aside, gone) for row in part]
-    return Shown(published, chosen, limit, cut, aside, gone, names(view, people), known, note)
+    return Shown(published, chosen, limit, cut, aside, gone, names(view, set(people) - shut), known, note)
 
 
 def parts_of(
@@ -223,23 +226,10 @@ def parts_of(
     return here, limit, note
 
 
-def withheld(known: Collection[str], salt: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
-    """Blanks who has been taken out of the records by law since a list was published (DPA 2018 s.47): the row as it
-    is, or with rank and score alone under a digest. ``known``: whom of the list the records hold at any time."""
-
-    def hide(row: dict[str, Any]) -> dict[str, Any]:
-        if row["person_id"] in known:
-            return row | {"withheld": False}
-        digest = hashlib.sha256(f"{salt}:{row['person_id']}".encode()).hexdigest()[:10]
-        blank: dict[str, Any] = {name: [] for name in ("reasons", "state") if name in row}
-        return row | blank | {"withheld": True, "person_id": f"withheld-{digest}"}
-
-    return hide
-
-
 def everyone_of(published: PublishedList) -> list[str]:
-    """Everyone a list speaks of: listed, apart and gone."""
-    gone = [one["person_id"] for one in published.facts["leavers"]]
+    """Everyone a list speaks of: listed, apart, gone, and nominated without a place."""
+    facts = published.facts
+    gone = [one["person_id"] for one in [*facts["leavers"], *facts.get("not_placed", [])]]
     listed = published.rows.filter("listed")["person_id"].to_list()
     return list(dict.fromkeys([*listed, *published.apart["person_id"].to_list(), *gone]))
 
@@ -260,6 +250,8 @@ def names(view: View, persons: Iterable[str]) -> dict[str, str]:
 
 def row_words(row: dict[str, Any]) -> dict[str, str]:
     """A row's figures in words, the same on the page, on paper and on the command line."""
+    if row.get("withheld") or row.get("restricted"):
+        return _bare_words(row)
     moves = row["places_moved"]
     change = {
         "new": "new",
@@ -284,4 +276,17 @@ def row_words(row: dict[str, Any]) -> dict[str, str]:
             )
             if part
         ),
+    }
+
+
+def _bare_words(row: dict[str, Any]) -> dict[str, str]:
+    """The words of a row that tells no figures, or the score alone."""
+    harm = row["expected_harm"]
+    kept = dict.fromkeys(("harm_365", "incidents", "since", "victims"), KEPT_BACK)
+    return kept | {
+        "change": "",
+        "in_100": row["in_100"] or KEPT_BACK,
+        "expected": KEPT_BACK if harm is None else f"{amount(harm)} days",
+        "release": "",
+        "identity": "",
     }

@@ -17,7 +17,10 @@ import polars as pl
 
 from features.errors import InputError
 from risk.history import events_of, pairs
-from risk.published import PublishedList, names, parts_of, row_words, withheld
+from risk.holds import held
+from risk.kept_back import NAMED_ONLY, closed, keeper, kept_words, placeless
+from risk.pseudonyms import withheld_as
+from risk.published import PublishedList, everyone_of, names, parts_of, row_words
 from risk.settings import settings
 from risk.state import LOCKED_UP, State, states
 from risk.teams import Team, find_team
@@ -27,6 +30,7 @@ from risk.words import count, day, listed
 
 if TYPE_CHECKING:
     from risk.decisions import Standing
+    from risk.store import Database
 
 LAST = (1, "")
 
@@ -35,10 +39,11 @@ LAST = (1, "")
 class Day:
     """A list prepared for today, everything but what people write: rows by rank, leavers, those apart, names.
 
-    A row is that of the published list with ``withheld``, ``name``, ``now`` (state in words), ``flags`` (codes of the
-    same), ``ends`` (what ends soon: what, on, days, flag), ``victims`` (references), ``victims_hidden`` (how many are
-    not shown) and ``warnings``. ``t``: the moment the state is of. ``moved_on``: references under which persons are
-    known now, where they differ.
+    A row is that of the published list with ``withheld`` and ``restricted`` (of either next to nothing is told),
+    ``name``, ``now`` (state in words), ``flags`` (codes of the same), ``ends`` (what ends soon: what, on, days, flag),
+    ``victims`` (references), ``victims_hidden`` (how many are not shown) and ``warnings``. ``t``: the moment the state
+    is of. ``moved_on``: references under which persons are known now, where they differ. ``not_placed``: whose
+    nomination was accepted and found no place, with ``why``.
     """
 
     published: PublishedList
@@ -49,6 +54,7 @@ class Day:
     names: dict[str, str]
     teams: list[Team]
     moved_on: dict[str, str] = field(default_factory=dict)
+    not_placed: list[dict[str, Any]] = field(default_factory=list)
 
     def persons(self) -> list[str]:
         """Everyone on a row."""
@@ -56,62 +62,82 @@ class Day:
 
 
 def people_of(published: PublishedList) -> list[str]:
-    """Who is on a list and who has gone from it: those the records are asked about."""
-    listed = published.rows.filter("listed")["person_id"].to_list()
-    return list(dict.fromkeys([*listed, *(gone["person_id"] for gone in published.facts["leavers"])]))
+    """Who is on a list, who has gone from it and who stands apart: those the records are asked about."""
+    return everyone_of(published)
 
 
-def prepare(published: PublishedList, view: View, force: list[Team], known: Collection[str]) -> Day:
+def prepare(
+    published: PublishedList,
+    view: View,
+    force: list[Team],
+    known: Collection[str],
+    shut: Collection[str] | None = None,
+) -> Day:
     """A list as the records of ``view`` stand: the rows of :func:`people_of`, as of now for the latest list.
 
     ``force``: the teams of the force. ``known``: whom of ``risk.published.everyone_of`` the records hold at any time.
+    ``shut``: whose record is open to named users only now, which the records of an older list's day do not say
+    (without it: as of the view).
     """
-    hide = withheld(known, published.list_id)
-    rows = [hide(row) for row in published.placed()]
-    apart = [hide(row) for row in published.apart.iter_rows(named=True)]
-    gone = [hide(row) for row in published.facts["leavers"]]
-    people = [row["person_id"] for row in rows if not row["withheld"]]
-    now = {person: view.who(person) for person in people}
-    told = _Told(view, sorted(set(now.values())))
-    called = names(view, [row["person_id"] for part in (rows, gone) for row in part])
-    made = [
-        row | (told.blank(row) if row["withheld"] else told.row(row, now[row["person_id"]])) for row in rows
-    ]
+    shut = closed(view) if shut is None else shut
+    home = published.folder.parent.parent
+    keep = keeper(known, shut, withheld_as(home, published.list_id))
+    rows = [keep(row) for row in published.placed()]
+    apart = [keep(row) for row in published.apart.iter_rows(named=True)]
+    gone = [keep(row) for row in published.facts["leavers"]]
+    aside = [keep(row) for row in _not_placed(published)]
+    now = {row["person_id"]: view.who(row["person_id"]) for row in rows if not row["withheld"]}
+    told = _Told(view, sorted(set(now.values())), shut)
+    called = names(view, [row["person_id"] for part in (rows, gone) for row in part if not kept_words(row)])
+    made = [row | (BLANK if kept_words(row) else told.row(row, now[row["person_id"]])) for row in rows]
     for row in made:
         row["name"] = called.get(row["person_id"])
     moved_on = {person: known for person, known in now.items() if person != known}
-    return Day(published, view.t, made, apart, gone, called, force, moved_on)
+    return Day(published, view.t, made, apart, gone, called, force, moved_on, aside)
+
+
+def _not_placed(published: PublishedList) -> list[dict[str, Any]]:
+    """Whose nomination was accepted and found no place on a list, with the district they stand in."""
+    known = [frame.select("person_id", "district") for frame in (published.rows, published.apart)]
+    where = dict(pl.concat(known).iter_rows())
+    found = published.facts.get("not_placed", [])
+    return [one | {"district": where.get(one["person_id"])} for one in found]
+
+
+BLANK: dict[str, Any] = {
+    "now": [],
+    "flags": [],
+    "ends": [],
+    "victims": [],
+    "victims_hidden": 0,
+    "warnings": [],
+}
+"""What is added to a row that tells no more than its place."""
 
 
 class _Told:
     """What the records of a view say of some persons, asked for all at once."""
 
-    def __init__(self, view: View, persons: list[str]) -> None:
+    def __init__(self, view: View, persons: list[str], shut: Collection[str]) -> None:
         self._view, self._rules = view, settings("today")
         self._states = states(view, persons)
-        shut = (pl.col("access") == "named_users").fill_null(False) | pl.col("no_processing").fill_null(False)
-        self._shut = set(view.identity("person").filter(shut)["person_id"].to_list())
+        taken_out = view.identity("person").filter(pl.col("no_processing").fill_null(False))
+        self._shut = {*shut, *closed(view), *taken_out["person_id"].to_list()}
         self._victims, self._counter = _victims(view, persons, self._rules["victims"]["days"])
         self._records = dict(doubled(view).select("person_id", "records").iter_rows())
-
-    def blank(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """A row of somebody taken out of the records: rank and score alone."""
-        return {"now": [], "flags": [], "ends": [], "victims": [], "victims_hidden": 0, "warnings": []}
 
     def row(self, row: Mapping[str, Any], now: str) -> dict[str, Any]:
         """What is added to a row; ``now`` is the reference the person goes by today."""
         state = self._states[now]
         ends = self._ends(state)
-        shut = bool(row["restricted"]) or row["person_id"] in self._shut
-        victims = [] if shut else self._victims.get(now, [])
+        victims = self._victims.get(now, [])
         seen = [one for one in victims if one not in self._shut]
-        kept_back: dict[str, Any] = {"restricted": True, "reasons": []} if shut else {}
-        return kept_back | {
+        return {
             "now": state.lines(),
             "flags": sorted(_flags(state) | {end["flag"] for end in ends}),
             "ends": ends,
             "victims": seen,
-            "victims_hidden": int(row["victims_1095"] or 0) if shut else len(victims) - len(seen),
+            "victims_hidden": len(victims) - len(seen),
             "warnings": self._warnings(row, now),
         }
 
@@ -265,12 +291,7 @@ class Today:
     def not_placed(self) -> list[dict[str, Any]]:
         """Whose nomination was accepted and found no place on this list, with ``why``."""
         patch = self.team.districts if self.team else self.asked.districts
-        known = [
-            frame.select("person_id", "district") for frame in (self.published.rows, self.published.apart)
-        ]
-        where = dict(pl.concat(known).iter_rows())
-        found = self.published.facts.get("not_placed", [])
-        return [one for one in found if not patch or where.get(one["person_id"]) in patch]
+        return [one for one in self.day.not_placed if not patch or one["district"] in patch]
 
     def apart_counts(self) -> dict[str, int]:
         """How many stand apart, by reason, in the order of the list."""
@@ -286,9 +307,12 @@ class Today:
         return sorted(found, key=lambda end: (end["on"], end["rank"]))
 
 
-def see(day: Day, standing: Mapping[str, Standing], asked: Asked) -> Today:
+def see(
+    day: Day, standing: Mapping[str, Standing], asked: Asked, holds: Mapping[str, str] | None = None
+) -> Today:
     """What a viewer sees of a list today: their districts alone, a team's places or the force's, narrowed and in the
-    order asked for. Raises InputError for a team there is not, or a district the viewer may not see."""
+    order asked for. ``holds``: the line of a hold (:func:`hold_lines`) on those apart and those gone. Raises InputError
+    for a team there is not, or a district the viewer may not see."""
     mine = [team for team in (_within(one, asked.districts) for one in day.teams) if team is not None]
     chosen = None
     if asked.team is not None:
@@ -296,41 +320,37 @@ def see(day: Day, standing: Mapping[str, Standing], asked: Asked) -> Today:
         chosen = find_team(mine, asked.team, seen & set(asked.districts) if asked.districts else seen)
     patch = chosen.districts if chosen else asked.districts
     rows, limit, note = parts_of(day.published, day.rows, chosen, patch, asked.top)
-    rows = [row | _written(standing.get(row["person_id"])) for row in rows]
+    rows = [placeless(row) | _written(row, standing.get(row["person_id"])) for row in rows]
     kept = [row for row in rows if ONLY[asked.only](row, asked)]
     kept.sort(key=lambda row: (ORDER[asked.order](row), row["rank"]))
-    apart = [row for row in day.apart if not patch or row["district"] in patch]
-    gone = [row for row in day.leavers if not patch or row["district_before"] in patch]
+    lines = holds or {}
+    apart = [
+        placeless(row) | {"held": lines.get(row["person_id"], "")}
+        for row in day.apart
+        if not patch or row["district"] in patch
+    ]
+    gone = [
+        placeless(row) | {"held": lines.get(row["person_id"], "")}
+        for row in day.leavers
+        if not patch or row["district_before"] in patch
+    ]
     return Today(day, asked, chosen, limit, kept, rows, apart, gone, mine, note)
 
 
-def _written(one: Standing | None) -> dict[str, Any]:
-    return {"standing": one, "held": one.hold.line if one and one.hold else ""}
+def _written(row: Mapping[str, Any], one: Standing | None) -> dict[str, Any]:
+    """What people wrote of a row; of one that tells its place alone no more than that it is on hold."""
+    line = one.hold.line if one and one.hold else ""
+    return {"standing": None if kept_words(row) else one, "held": line}
 
 
-def unnamed(today: Today, names_of: Callable[[Iterable[str]], Mapping[str, str]]) -> Today:
-    """The same list for those who may see no names: persons and victims under pseudonyms, no reference of a record,
-    and of what people wrote only that somebody is on hold."""
-    rows = [*today.every, *today.apart, *today.leavers]
-    victims = [one for row in today.every for one in row["victims"]]
-    known = names_of({*(row["person_id"] for row in rows), *victims})
-
-    def other(row: dict[str, Any]) -> dict[str, Any]:
-        found = row | {"person_id": known[row["person_id"]]}
-        if "victims" in row:
-            bare = [reason | {"events": [], "references": [], "more": 0} for reason in row["reasons"] or []]
-            found |= {"victims": [known[one] for one in row["victims"]], "reasons": bare}
-            found |= {"name": None, "standing": None}
-        return found
-
-    return replace(
-        today,
-        day=replace(today.day, names={}, moved_on={}),
-        rows=[other(row) for row in today.rows],
-        every=[other(row) for row in today.every],
-        apart=[other(row) for row in today.apart],
-        leavers=[other(row) for row in today.leavers],
-    )
+def hold_lines(db: Database, persons: Iterable[str], clusters: pl.DataFrame) -> dict[str, str]:
+    """The line of the hold in force on each of some persons, whichever of their references it was placed on; of those
+    without one nothing. ``clusters``: ``View.clusters`` of today."""
+    wanted, found = set(persons), held(db)
+    asked = clusters.filter(pl.col("person_id").is_in([*wanted, *found]))
+    now = dict(asked.select("person_id", "cluster_id").iter_rows())
+    lines = {now.get(person, person): hold.line for person, hold in found.items()}
+    return {person: lines[now.get(person, person)] for person in wanted if now.get(person, person) in lines}
 
 
 def _within(team: Team, districts: Sequence[str]) -> Team | None:
@@ -354,15 +374,15 @@ ONLY: dict[str, Callable[[dict[str, Any], Asked], bool]] = {
     "new": lambda row, asked: row["movement"] == "new",
     "up": lambda row, asked: row["movement"] == "up",
     **{name: _flag(name) for name in ("wanted", "custody", "release", "bail", "orders", "ending", "large")},
-    "unowned": lambda row, asked: not _owner(row),
+    "unowned": lambda row, asked: not (_owner(row) or kept_words(row)),
     "mine": lambda row, asked: (_owner(row) or "").casefold() in asked.owners,
     "overdue": lambda row, asked: bool(row["standing"] and row["standing"].overdue),
-    "held": lambda row, asked: bool(row["standing"] and row["standing"].hold),
+    "held": lambda row, asked: bool(row["held"]),
     "warned": lambda row, asked: bool(row["warnings"]),
 }
 ORDER: dict[str, Callable[[dict[str, Any]], tuple[Any, ...]]] = {
     "rank": lambda row: (row["rank"],),
-    "count": lambda row: (row["count_rank"],),
+    "count": lambda row: (row["count_rank"] is None, row["count_rank"] or 0),
     "moved": lambda row: (-(row["places_moved"] or 0),),
     "recent": lambda row: (row["days_since"] is None, row["days_since"] or 0),
     "harm": lambda row: (-(row["harm_days_365"] or 0),),
@@ -378,10 +398,17 @@ def choices(name: str, deciders: bool = True) -> list[tuple[str, str]]:
     return [(code, words) for code, words in found if deciders or code not in about_people]
 
 
-def whereabouts(published: PublishedList, references: Iterable[str]) -> tuple[str, str | None]:
+def whereabouts(
+    published: PublishedList, references: Iterable[str], shut: bool = False
+) -> tuple[str, str | None]:
     """Why a person is or is not on a list, in a sentence, and the district they stand in there, None when the list
-    does not have them. ``references``: every record of the person."""
-    wanted = list(references)
+    does not have them. ``references``: every record of the person, none for somebody the records do not hold; ``shut``:
+    the record is open to named users only, and no more than the place is told."""
+    words, district = _place(published, list(references), shut)
+    return (f"{words} The record is {NAMED_ONLY}." if shut and district else words), district
+
+
+def _place(published: PublishedList, wanted: list[str], shut: bool) -> tuple[str, str | None]:
     here = published.rows.filter(pl.col("person_id").is_in(wanted)).sort("rank").head(1)
     if here.height:
         row = here.row(0, named=True)
@@ -394,6 +421,8 @@ def whereabouts(published: PublishedList, references: Iterable[str]) -> tuple[st
     aside = published.apart.filter(pl.col("person_id").is_in(wanted)).head(1)
     if aside.height:
         row = aside.row(0, named=True)
+        if shut:
+            return "Stands apart, not ranked.", row["district"]
         due = f"; due out {day(row['release_due'])}" if row["release_due"] else ""
         return f"Stands apart, not ranked: {row['reason']}{due}.", row["district"]
     never = "Not scored for this list: not suspect in a domestic event of the three years before it"

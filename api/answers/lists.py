@@ -9,6 +9,8 @@ from pydantic import Field
 
 from api.answers.base import Answer
 
+HELD = "On hold, identity or role in doubt: the line to show; empty: no hold."
+
 
 class TeamArea(Answer):
     """A team and the districts it covers."""
@@ -87,21 +89,26 @@ class ListRow(Answer):
     change: str = Field(examples=["up 3"])
     person_id: str = Field(examples=["P00017"])
     name: str | None = None
-    district: str = Field(examples=["D4"])
-    team_rank: int = Field(examples=[1])
-    in_100: str = Field(description="p_serious as a natural frequency.", examples=["7 in 100"])
-    p_serious: float = Field(examples=[0.0712])
-    p_any: float = Field(examples=[0.4321])
-    expected_harm: float = Field(
-        description="Harm days expected to be recorded in the horizon.", examples=[41.3]
+    district: str | None = Field(description="Null: withheld.", examples=["D4"])
+    team_rank: int | None = Field(examples=[1])
+    in_100: str | None = Field(
+        description="p_serious as a natural frequency; null: kept back.", examples=["7 in 100"]
+    )
+    p_serious: float | None = Field(
+        description="Null: kept back, as this and the next are under pseudonyms.", examples=[0.0712]
+    )
+    p_any: float | None = Field(examples=[0.4321])
+    expected_harm: float | None = Field(
+        description="Harm days expected to be recorded in the horizon; whole days under pseudonyms.",
+        examples=[41.3],
     )
     harm_days_365: float | None = Field(examples=[190.0])
-    incidents_30: int
-    incidents_90: int
-    incidents_365: int
+    incidents_30: int | None
+    incidents_90: int | None
+    incidents_365: int | None
     days_since: int | None
     victims_1095: int | None
-    count_rank: int = Field(
+    count_rank: int | None = Field(
         description="Rank by domestic events in 365 days; equals share a place.", examples=[12]
     )
     state: list[str] | None = Field(examples=[["On bail until 14 January 2026: no contact"]])
@@ -112,9 +119,12 @@ class ListRow(Answer):
     match: float | None = Field(default=None, description="The weakest match that holds them together.")
     linked: bool = Field(default=True, description="False: arrived after the last link run.")
     restricted: bool | None = Field(
-        description="Reasons are kept back: the record is open to named users only."
+        description="Open to named users only: beside rank, reference and district everything is kept back."
     )
-    withheld: bool = Field(default=False, description="Taken out of the records by law since publication.")
+    withheld: bool = Field(
+        default=False,
+        description="Taken out of the records by law since publication: rank and score alone are told.",
+    )
     place: str | None = Field(
         default=None,
         description="rank, reserve (nominated) or stay (four weeks have not passed).",
@@ -124,7 +134,8 @@ class ListRow(Answer):
         default=None, description="Until then the ranking alone takes nobody off the list."
     )
     now: list[str] = Field(
-        description="The state as the records say today; `state` is that of the day of the list.",
+        description="The state as the records say today, under pseudonyms in words without dates; `state` is that of "
+        "the day of the list.",
         examples=[["Wanted since 30 May 2025: failed to answer bail"]],
     )
     flags: list[str] = Field(
@@ -135,10 +146,10 @@ class ListRow(Answer):
         description="Release within 28 days, bail and orders within 14, soonest first."
     )
     victims: list[str] = Field(description="By reference, latest first.", examples=[["V00412"]])
-    victims_hidden: int = Field(description="Victims not shown: their record or this one is restricted.")
+    victims_hidden: int = Field(description="Victims not shown: their record is restricted.")
     warnings: list[str] = Field(description="What to know of the data behind the row before acting on it.")
     held: str = Field(
-        description="On hold, identity or role in doubt: the line to show; empty: no hold.",
+        description=HELD,
         examples=[
             "On hold: identity or role in doubt since 3 March 2026. A supervisor decides by 5 March 2026"
         ],
@@ -157,15 +168,21 @@ class Leaver(Answer):
     person_id: str
     rank_before: int
     why: str = Field(examples=["now 131 in the ranking"])
+    withheld: bool = False
+    restricted: bool = False
+    held: str = Field(default="", description=HELD)
 
 
 class Apart(Answer):
     """Who stands apart from the ranking, and why."""
 
     person_id: str
-    district: str
+    district: str | None = Field(description="Null: withheld.")
     reason: str = Field(examples=["in prison or on remand"])
     release_due: datetime | None
+    withheld: bool = False
+    restricted: bool = False
+    held: str = Field(default="", description=HELD)
 
 
 class ListAnswer(ListSummary):
@@ -210,6 +227,7 @@ class Whereabouts(Answer):
     words: str = Field(
         examples=["Not on the list: ranked 131 of 4,120 and 31 in district D4, below its places."]
     )
+    held: str = Field(default="", description=HELD)
 
 
 class ChangedRow(Answer):
@@ -217,10 +235,13 @@ class ChangedRow(Answer):
 
     person_id: str
     name: str | None
-    district: str
+    district: str | None = Field(description="Null: withheld.")
     rank: int | None = Field(description="On the later list; null: not ranked.")
     rank_before: int | None = Field(description="On the earlier list; null: not ranked.")
     why: str | None = Field(default=None, description="Of a leaver: what became of them.")
+    withheld: bool = False
+    restricted: bool = False
+    held: str = Field(default="", description=HELD)
 
 
 class Changes(Answer):

@@ -14,17 +14,20 @@ from fastapi.responses import HTMLResponse, Response
 from api.access import Viewer, allow
 from api.answers.exports import CopyAsked
 from api.days import days_of
+from api.deciding import errors_of
 from api.desk import Desk
 from api.forms import Typed
 from api.routes.asked import Team, both, desk_of
 from api.templates import page
 from risk.exports import as_csv, as_xlsx
+from risk.free_text import refuse_named
 from risk.options import standings
 from risk.pack import Copy, pack
 from risk.pack_pdf import pdf
 from risk.person import person
 from risk.person_page import beside, on_lists
 from risk.today import Asked, Today, see
+from risk.written import FieldError
 
 pages, data = both()
 
@@ -58,7 +61,10 @@ def take(request: Request, viewer: Takes, list_id: str, form: Typed) -> Response
         errors["reason"] = f"Say why, in {LEAST} to {MOST} characters: it is printed on every page."
     if errors:
         return _ask(request, viewer, today, form.typed(), errors, 400)
-    return _copy(request, viewer, today, wanted, reason)
+    try:
+        return _copy(request, viewer, today, wanted, reason)
+    except FieldError as fault:
+        return _ask(request, viewer, today, form.typed(), errors_of(fault), 400)
 
 
 @data.post(
@@ -78,11 +84,14 @@ def take_data(request: Request, viewer: Takes, list_id: str, asked: CopyAsked) -
 def _today(request: Request, viewer: Viewer, list_id: str, team: str | None, top: int | None) -> Today:
     days = days_of(request)
     ready = days.ready(list_id)
-    return see(ready.day, days.standing(ready, days.stamp()), Asked(team, top, districts=viewer.districts))
+    stamp = days.stamp()
+    asked = Asked(team, top, districts=viewer.districts)
+    return see(ready.day, days.standing(ready, stamp), asked, days.holds(ready, stamp))
 
 
 def _copy(request: Request, viewer: Viewer, today: Today, form: str, reason: str) -> Response:
     desk, published = desk_of(request), today.published
+    _refuse_named(desk, today, reason)
     simulated = published.facts["nature"] == "simulated"
     name = viewer.name if viewer.name == viewer.account else f"{viewer.name}, {viewer.account}"
     copy = Copy(name, viewer.role, datetime.now(UTC), reason)
@@ -96,6 +105,14 @@ def _copy(request: Request, viewer: Viewer, today: Today, form: str, reason: str
     file = f"doorstep-{published.list_id}{'-' + today.team.team_id if today.team else ''}.{form}"
     head = {"Content-Disposition": f"attachment; filename*=UTF-8''{quote(file)}"}
     return Response(made, media_type=FORMS[form][1], headers=head)
+
+
+def _refuse_named(desk: Desk, today: Today, reason: str) -> None:
+    """FieldError when the reason, which is printed on every page, names somebody the copy never names. So many are tied
+    to a whole list that a family name alone would often be an officer's."""
+    view = desk.around(today.persons(), today.day.t, steps=1)
+    people = sorted({view.who(person) for person in today.persons()})
+    refuse_named(view, people, {"reason": reason}, family_alone=False)
 
 
 def _person(desk: Desk, viewer: Viewer, today: Today, person_id: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ Who may read names gets names; analysts get the same lists under pseudonyms.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
@@ -16,17 +16,20 @@ from markupsafe import Markup
 
 from api.access import Viewer, allow, outside
 from api.answers.lists import ApartAnswer, Changes, ListAnswer, Lists, Whereabouts
-from api.days import Ready, days_of
-from api.listing import changes_as_dict, team_as_dict, today_as_dict
+from api.days import Ready, days_of, known_of
+from api.desk import Desk
+from api.listing import Told, changes_as_dict, team_as_dict, today_as_dict
 from api.routes.asked import Limit, Offset, Team, Top, both, desk_of, next_page
 from api.templates import page
 from features.errors import InputError
-from risk.list_history import Difference, difference
-from risk.pseudonyms import pseudonyms
+from risk import audit
+from risk.kept_back import HELD, closed, keep_changes, keeper, undated, unnamed
+from risk.list_history import difference
+from risk.pseudonyms import pseudonyms, withheld_as
 from risk.published import PublishedList, names, row_words
 from risk.teams import find_team
-from risk.today import Asked, Today, choices, see, unnamed, whereabouts
-from risk.who import other_records
+from risk.today import Asked, Today, choices, hold_lines, see, whereabouts
+from risk.who import records_of
 from risk.words import day
 
 pages, data = both()
@@ -128,10 +131,10 @@ def _answer(
     published = ready.day.published
 
     def fresh() -> tuple[T, list[str], str]:
-        today = see(ready.day, days.standing(ready, stamp), asked)
+        today = see(ready.day, days.standing(ready, stamp), asked, days.holds(ready, stamp))
         shown = [row["person_id"] for part in (today.rows, today.leavers) for row in part]
         if not by_name:
-            today = unnamed(today, lambda persons: pseudonyms(desk.path, persons))
+            today = unnamed(today, lambda persons: _pseudonyms(desk, persons))
         return make(ready, today), shown, today.team_name
 
     key = (ready.key, stamp, asked, by_name, *more)
@@ -139,6 +142,12 @@ def _answer(
     detail = whose if by_name else f"{whose}, under pseudonyms"
     desk.look(viewer, "consultation", "/lists/{list_id}", shown, published.list_id, detail=detail)
     return found
+
+
+def _pseudonyms(desk: Desk, persons: Iterable[str]) -> dict[str, str]:
+    """The pseudonyms of some persons; their key is made if nothing was ever written down, as for the first look."""
+    audit.ready(desk.db, desk.path)
+    return pseudonyms(desk.path, persons)
 
 
 @pages.get("/lists/{list_id}")
@@ -208,8 +217,10 @@ def one_list(
 
 
 def _apart(request: Request, viewer: Viewer, list_id: str, team: str | None, reason: str | None) -> Today:
-    ready = days_of(request).ready(list_id)
-    today = see(ready.day, {}, _asked(viewer, team, None, "all", "rank"))
+    days = days_of(request)
+    ready = days.ready(list_id)
+    asked = _asked(viewer, team, None, "all", "rank")
+    today = see(ready.day, {}, asked, days.holds(ready, days.stamp()))
     if reason:
         return replace(today, apart=[row for row in today.apart if row["reason"] == reason])
     return today
@@ -222,8 +233,8 @@ def _page_of(request: Request, viewer: Viewer, today: Today, offset: int, limit:
     desk.look(viewer, "consultation", "/lists/{list_id}/apart", shown, today.published.list_id)
     if viewer.may("list.read"):
         return part
-    called = pseudonyms(desk.path, shown)
-    return [row | {"person_id": called[row["person_id"]]} for row in part]
+    called = _pseudonyms(desk, shown)
+    return [undated(row) | {"person_id": called[row["person_id"]]} for row in part]
 
 
 Reason = Annotated[str | None, Query(description="Only those apart for this reason.", max_length=120)]
@@ -282,8 +293,14 @@ def _why(request: Request, viewer: Viewer, list_id: str, person: str) -> dict[st
     published = desk.published(list_id)
     view = desk.around([person], published.as_of)
     who = view.who(person)
-    every = [who, *(one["person_id"] for one in other_records(view, who))]
-    words, district = whereabouts(published, {person, *every})
+    held = ""
+    if known_of(desk, [person]):
+        every = {person, *records_of(view, who)}
+        today = desk.around([person], max(desk.now(), published.as_of))
+        words, district = whereabouts(published, every, not every.isdisjoint(closed(today)))
+        held = hold_lines(desk.db, [person], today.clusters).get(person, "")
+    else:  # nobody, or somebody taken out by law: the answer is the same
+        words, district = whereabouts(published, ())
     away = district is not None and outside(viewer, district)
     detail = "why on the list or not"
     desk.look(
@@ -295,7 +312,7 @@ def _why(request: Request, viewer: Viewer, list_id: str, person: str) -> dict[st
         outside=away,
         detail=detail,
     )
-    return {"list_id": published.list_id, "person_id": person, "words": words}
+    return {"list_id": published.list_id, "person_id": person, "words": words, "held": held}
 
 
 @pages.get("/lists/{list_id}/why")
@@ -314,10 +331,8 @@ def why(request: Request, viewer: Names, list_id: str, person: Person) -> dict[s
 # --- what changed --------------------------------------------------------------------------------------------------
 
 
-def _changed(
-    request: Request, viewer: Viewer, list_id: str, since: str | None
-) -> tuple[Difference, dict[str, str], dict[str, str]]:
-    """Two lists side by side, names by reference and what to call each person."""
+def _changed(request: Request, viewer: Viewer, list_id: str, since: str | None) -> Told:
+    """Two lists side by side, with what to say of the persons in them."""
     desk = desk_of(request)
     later = desk.published(list_id)
     before = since or (later.facts["previous"] or {}).get("list_id")
@@ -332,19 +347,23 @@ def _changed(
     pair = sorted([desk.published(before), later], key=lambda one: (one.as_of, one.facts["published_at"]))
     clusters = desk.view(later.as_of).clusters
     found = difference(pair[0], pair[1], clusters, viewer.districts)
+    now = desk.around(found.persons(), max(desk.now(), later.as_of), steps=0)
+    code = withheld_as(desk.path, pair[1].list_id)
+    found = keep_changes(found, keeper(known_of(desk, found.persons()), closed(now), code))
     persons = found.persons()
+    held = hold_lines(desk.db, persons, clusters)
     detail = f"against {pair[0].list_id}"
     desk.look(viewer, "consultation", "/lists/{list_id}/changes", persons, pair[1].list_id, detail=detail)
     if viewer.may("list.read"):
-        return found, names(desk.around(persons, later.as_of), persons), {}
-    return found, {}, pseudonyms(desk.path, persons)
+        return Told(found, names(now, set(persons) - closed(now)), {}, held)
+    return Told(found, {}, _pseudonyms(desk, persons), dict.fromkeys(held, HELD))
 
 
 @pages.get("/lists/{list_id}/changes")
 def changes(request: Request, viewer: Opens, list_id: str, since: Since = None) -> HTMLResponse:
     """What changed from one list to another."""
-    found, named, called = _changed(request, viewer, list_id, since)
-    told = changes_as_dict(found, named, called, not viewer.may("list.read"))
+    both_lists = _changed(request, viewer, list_id, since)
+    found, told = both_lists.found, changes_as_dict(both_lists, not viewer.may("list.read"))
     others = [one for one in reversed(desk_of(request).lists()) if one.list_id != found.after.list_id]
     return page(request, viewer, "list_changes.html", found=found, told=told, others=others[:LISTS_A_PAGE])
 
@@ -352,5 +371,4 @@ def changes(request: Request, viewer: Opens, list_id: str, since: Since = None) 
 @data.get("/lists/{list_id}/changes", response_model=Changes, tags=["lists"], summary="What changed")
 def what_changed(request: Request, viewer: Opens, list_id: str, since: Since = None) -> dict[str, Any]:
     """Who came, who went and why, who moved, from the list before (or ``since``) to this one."""
-    found, named, called = _changed(request, viewer, list_id, since)
-    return changes_as_dict(found, named, called, not viewer.may("list.read"))
+    return changes_as_dict(_changed(request, viewer, list_id, since), not viewer.may("list.read"))
