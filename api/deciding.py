@@ -96,10 +96,18 @@ def look(
     desk.look(viewer, act, page, [who.person_id], list_id, who.outside, detail)
 
 
-def act(desk: Desk, viewer: Viewer, who: About, page: str, detail: str, text: str, do: Callable[[], T]) -> T:
-    """Do something about a person and write it down, both or neither. ``text``: what was written freely; FieldError
-    when it names somebody lists never name."""
-    refuse_named(who.view, who.person_id, "reason", text)
+def act(
+    desk: Desk,
+    viewer: Viewer,
+    who: About,
+    page: str,
+    detail: str,
+    texts: Mapping[str, str | None],
+    do: Callable[[], T],
+) -> T:
+    """Do something about a person and write it down, both or neither. ``texts``: everything that was written freely,
+    by its field; FieldError when one holds what lists never show."""
+    refuse_named(who.view, who.person_id, {field: text or "" for field, text in texts.items()})
     with desk.db.begin():
         done = do()
         look(desk, viewer, who, page, act="alteration", detail=detail)

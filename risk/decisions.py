@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from risk.audit import Who
     from risk.store import Database
 
-SUPERVISOR = "supervisor"
-
 
 def choices() -> dict[str, Any]:
     """The choices with their words, codes and what each asks for (``risk/data/decisions.toml``)."""
@@ -57,7 +55,7 @@ def decide(db: Database, who: Who, person_id: str, proposed: Proposed, seen: See
     Raises FieldError for a field at fault and CrossedError when somebody has decided since ``proposed.version``; the
     very same decision sent twice by the same person is recorded once.
     """
-    values = _checked(proposed, who)
+    values = _checked(proposed)
     newest = _newest(db, person_id)
     if (newest["version"] if newest else 0) == proposed.version:
         row = {"person_id": person_id, "version": proposed.version + 1, **values, **_place(seen)}
@@ -83,7 +81,7 @@ def decide(db: Database, who: Who, person_id: str, proposed: Proposed, seen: See
     )
 
 
-def _checked(proposed: Proposed, who: Who) -> dict[str, Any]:
+def _checked(proposed: Proposed) -> dict[str, Any]:
     rule = choices().get(proposed.choice, {"codes": {}, "asks": []})
     asks = rule["asks"]
     checks: dict[str, Callable[[], Any]] = {
@@ -96,7 +94,7 @@ def _checked(proposed: Proposed, who: Who) -> dict[str, Any]:
         checks["code"] = lambda: written.checked_code(
             "code", proposed.code, rule["codes"], "a reason from the list"
         )
-    return written.checked(checks) | {"waits": bool(rule.get("waits")) and who.role != SUPERVISOR}
+    return written.checked(checks) | {"waits": bool(rule.get("waits"))}
 
 
 def _place(seen: Seen) -> dict[str, Any]:

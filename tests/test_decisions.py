@@ -120,8 +120,13 @@ def test_one_that_a_supervisor_refuses_changes_nothing(database: Database) -> No
         decisions.say(database, SAM, lower["id"], True, WHY, T)
 
 
-def test_a_supervisors_own_word_needs_no_other_and_a_higher_place_none(database: Database) -> None:
-    assert decide(database, SUE, "P1", proposed("disagree_down"), SEEN)["holds"]
+def test_a_supervisor_lowers_nobody_alone_and_a_higher_place_needs_nobody(database: Database) -> None:
+    lower = decide(database, SUE, "P1", proposed("disagree_down"), SEEN)
+    assert (lower["status"], lower["holds"]) == ("waits for a supervisor", False)
+    assert standing(database, ["P1"])["P1"].decision is None, "nothing has changed yet"
+    with pytest.raises(InputError, match="somebody else than the person who made it"):
+        decisions.say(database, SUE, lower["id"], True, WHY, T)
+    assert decisions.say(database, SAM, lower["id"], True, "Read the file; I agree", T)["holds"]
     assert decide(database, ANN, "P2", proposed("disagree_up", owner=None, due_on=None), SEEN)["holds"]
     assert waiting(database) == []
 

@@ -175,6 +175,19 @@ def test_a_lower_place_waits_for_a_supervisor(team: Callable[..., TestClient]) -
     assert (stands["choice"], stands["word"]["by"]) == ("disagree_down", "sue")
 
 
+def test_a_supervisors_own_lower_place_waits_for_another(team: Callable[..., TestClient]) -> None:
+    sue, sam = team("supervisor", "sue"), team("supervisor", "sam")
+    body = {"choice": "disagree_down", "code": "changed", "reason": WHY, "version": 0}
+    made = sue.post("/api/v1/persons/P1/decisions", json=body).json()
+    assert (made["status"], made["holds"]) == ("waits for a supervisor", False)
+    word = {"agreed": True, "reason": "I have read the whole file"}
+    own = sue.post(f"/api/v1/decisions/{made['id']}/word", json=word)
+    assert own.status_code == 400
+    assert "somebody else" in own.text
+    assert sue.get("/api/v1/persons/P1/decisions").json()["standing"]["decision"] is None
+    assert sam.post(f"/api/v1/decisions/{made['id']}/word", json=word).json()["holds"]
+
+
 def test_a_hold_greys_the_row_at_once_on_list_person_and_decision(team: Callable[..., TestClient]) -> None:
     dan, ann, sue = team("dalo", "dan"), team(username="ann"), team("supervisor", "sue")
     line = "On hold: identity or role in doubt since"

@@ -55,7 +55,7 @@ def _plan(request: Request, viewer: Viewer, who: About, plan: Planned) -> dict[s
         who,
         PLAN,
         f"action: {plan.kind[:40]}",
-        plan.reason,
+        {"reason": plan.reason, "owner": plan.owner},
         lambda: actions.plan(desk.db, viewer.who, who.person_id, plan, who.seen),
     )
 
@@ -115,7 +115,7 @@ def _finish(
         who,
         RESULT,
         f"result: {result[:40]}",
-        reason,
+        {"reason": reason},
         lambda: actions.finish(desk.db, viewer.who, action_id, result, reason, who.seen.about),
     )
 

@@ -80,7 +80,7 @@ def _decide(desk: Desk, viewer: Viewer, who: About, proposed: Proposed) -> dict[
         who,
         PAGE,
         f"decision: {proposed.choice[:40]}",
-        proposed.reason,
+        {"reason": proposed.reason, "owner": proposed.owner},
         lambda: decide(desk.db, viewer.who, who.person_id, proposed, who.seen),
     )
 

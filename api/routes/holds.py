@@ -53,7 +53,7 @@ def _place(request: Request, viewer: Viewer, who: About, doubt: str, reason: str
         who,
         PAGE,
         f"hold: {doubt[:40]}",
-        reason,
+        {"reason": reason},
         lambda: holds.place_hold(desk.db, viewer.who, who.person_id, doubt, reason, who.seen.about, district),
     )
 

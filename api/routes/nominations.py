@@ -52,7 +52,7 @@ def _nominate(request: Request, viewer: Viewer, who: About, named: Named) -> tup
         who,
         PAGE,
         f"nomination: {named.code[:40]}",
-        named.reason,
+        {"reason": named.reason},
         lambda: nominations.nominate(desk.db, viewer.who, who.person_id, named, who.seen.about, who.district),
     )
 

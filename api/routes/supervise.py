@@ -168,7 +168,7 @@ def said(request: Request, viewer: Supervisor, part: str, number: Number, form: 
 def _say(request: Request, viewer: Viewer, who: About, matter: Matter, word: str, reason: str) -> Any:
     desk = desk_of(request)
     detail = f"{matter.title}: {word[:40]}"
-    return act(desk, viewer, who, matter.path, detail, reason, lambda: matter.say(word, reason))
+    return act(desk, viewer, who, matter.path, detail, {"reason": reason}, lambda: matter.say(word, reason))
 
 
 def _form(
