@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -29,7 +29,8 @@ from risk.sheet_people import linked
 from risk.state import states
 from risk.teams import districts
 from risk.view import CloseView, View
-from risk.visits import contacts, entries, standing, why_send
+from risk.visits import QUESTIONS, contacts, entries, fresh, standing, why_send
+from risk.who import restricted
 
 
 @dataclass
@@ -70,12 +71,41 @@ class Opened:
         """What officers recorded of this person, newest first, as much as a sheet shows. ``kind``: video, visits."""
         shown = settings("visits")["after"]["shown"]
         found = entries(self.desk.db, kind, self.person_id, records=self.records, limit=shown)
-        return [video_words(row) for row in found] if kind == "video" else found
+        return self.told(found, kind)
+
+    def kept_back(self, kind: str) -> int:
+        """How many of the entries a sheet would show are about a victim whose record the viewer may not open."""
+        shown = settings("visits")["after"]["shown"]
+        found = entries(self.desk.db, kind, self.person_id, records=self.records, limit=shown)
+        return len(found) - len(self.told(found, kind))
+
+    def told(self, found: Sequence[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+        """Some entries without those about a victim whose record the viewer may not open, answers in words."""
+        shut = self.shut(found)
+        seen = [row for row in found if row["victim_id"] not in shut]
+        return [video_words(row) for row in seen] if kind == "video" else seen
+
+    def shut(self, found: Iterable[Mapping[str, Any]]) -> set[str]:
+        """The victims of some entries whose records are restricted, and not opened to the viewer."""
+        victims = sorted({row["victim_id"] for row in found if row["victim_id"]})
+        if not victims:
+            return set()
+        near = self.desk.around(victims, self.t, steps=1)
+        closed = restricted(near, self.opened)
+        return {one for one in victims if near.who(one) in closed}
 
     def answered(self) -> Mapping[str, Any] | None:
-        """The answers before video that still stand, if any."""
-        call_id = self.call.call_id if self.call else None
-        return standing(self.written("video"), call_id, datetime.now(UTC))
+        """What the answers before video come to now, if any still stand. Of a victim whose record is restricted: that
+        an officer is to be sent, and nothing of who said what."""
+        call_id, now = self.call.call_id if self.call else None, datetime.now(UTC)
+        rows = fresh(self.desk.db, self.person_id, self.records, now)
+        found = standing(rows, call_id, now)
+        if found is None or not self.shut([found]):
+            return found and video_words(dict(found))
+        if not found["send"]:
+            return None
+        told = video_words({**found, **dict.fromkeys((*QUESTIONS, "victim_id"))})
+        return told | {"asked": True, "why": [settings("visits")["send"]["named_users"]]}
 
     def sheet(self) -> dict[str, Any]:
         """The sheet, with the hold there may be and what officers recorded."""
@@ -138,13 +168,40 @@ def open_person(
     """
     desk = desk_of(request)
     t, published = desk.moment(as_of) if as_of else (desk.now(), desk.latest())
-    call = the_call(desk.load(), call_id, t) if call_id else None
+    call, call_away = (
+        seen_call(desk, viewer, the_call(desk.load(), call_id, t), t) if call_id else (None, False)
+    )
     view = desk.around([person_id, *(call.victims if call else ())], t)
     may_see = open_to(desk, viewer, t)
     require_open(view, person_id, may_see)
     who = view.who(person_id)
     away = bool(viewer.districts) and outside(viewer, district(view, who))
-    return Opened(desk, viewer, who, t, as_of is None, published, call, view, away, may_see, person_id)
+    return Opened(
+        desk, viewer, who, t, as_of is None, published, call, view, away or call_away, may_see, person_id
+    )
+
+
+def seen_call(desk: Desk, viewer: Viewer, call: Call, t: datetime) -> tuple[Call, bool]:
+    """A call as the viewer may see it, without the references of suspects they have no page of; and whether it is of
+    another district than theirs: by its own, else its address's, else its suspects'.
+
+    RefusedError where the purpose is bound to the viewer's own districts.
+    """
+    named = tuple(one for one in call.suspects if may_open(desk, viewer, one, t))
+    seen = replace(call, suspects=named, not_shown=len(call.suspects) - len(named))
+    if not viewer.districts:
+        return seen, False
+    away = [outside(viewer, one, "This call") for one in _districts_of(desk, call, t)]
+    return seen, any(away)
+
+
+def _districts_of(desk: Desk, call: Call, t: datetime) -> list[str]:
+    """The district of a call; where neither it nor its address has one, those of whom it names."""
+    own = call.district or (call.place or {}).get("district")
+    if own is not None:
+        return [own]
+    persons = [*call.suspects, *call.victims]
+    return sorted(set(desk.district_of(persons, t).values())) if persons else []
 
 
 def district(view: View, person: str) -> str:

@@ -25,17 +25,20 @@ FOUND = "found"
 
 @dataclass(frozen=True)
 class Reached:
-    """A contact with a victim in which somebody was reached; ``event_id`` None: about no event in particular."""
+    """A contact with a victim in which somebody was reached; ``event_id`` None: about no event in particular.
+    ``known`` False: the record does not say whether anybody was, so it meets nothing."""
 
     person_id: str
     event_id: str | None
     at: datetime
+    known: bool = True
 
 
 @dataclass(frozen=True)
 class Clock:
     """What one victim must be told after one change. ``met_at``: the first contact since, None: none is recorded.
-    ``enhanced``: the shorter time of Enhanced Rights was used."""
+    ``unsure_at``: the last contact since that does not say whether anybody was reached. ``enhanced``: the shorter
+    time of Enhanced Rights was used."""
 
     to: str
     name: str
@@ -46,6 +49,7 @@ class Clock:
     enhanced: bool
     basis: str
     met_at: datetime | None = None
+    unsure_at: datetime | None = None
 
     def state(self, t: datetime) -> str:
         """met, met late, due or overdue as of ``t``."""
@@ -73,6 +77,7 @@ def clocks(
         event = known[event_id]
         days = started.get("enhanced", started["standard"]) if event.domestic else started["standard"]
         for to in sorted(wanted & set(event.against)):
+            since = [c for c in reached if _meets(c, to, event_id, at)]
             one = Clock(
                 to=to,
                 name=started["name"],
@@ -82,7 +87,8 @@ def clocks(
                 due=due_by(at, days),
                 enhanced=event.domestic and "enhanced" in started,
                 basis=started["basis"],
-                met_at=min((c.at for c in reached if _meets(c, to, event_id, at)), default=None),
+                met_at=min((c.at for c in since if c.known), default=None),
+                unsure_at=max((c.at for c in since if not c.known), default=None),
             )
             # An arrest that ends in bail is told by two tables: one thing to tell of it, the earlier
             same = (to, one.words, event_id, day(at))
@@ -152,14 +158,22 @@ def _kept(view: View, victims: Collection[str]) -> list[Reached]:
 
 
 def _contacts(view: View, victims: Collection[str]) -> list[Reached]:
-    """Contacts of the records in which somebody was reached."""
+    """Contacts of the records, but for those in which nobody was reached; one without a code does not say."""
     missed = settings("clocks")["met"]["not_by"]
     contact = view.identity("contact").filter(pl.col("person_id").is_in(list(victims)))
+    codes = [(row, str(row["summary_code"] or "").strip().lower()) for row in contact.to_dicts()]
     return [
-        Reached(row["person_id"], row["event_id"], row["at"])
-        for row in contact.to_dicts()
-        if str(row["summary_code"] or "").strip().lower() not in missed
+        Reached(row["person_id"], row["event_id"], row["at"], known=bool(code))
+        for row, code in codes
+        if code not in missed
     ]
+
+
+def _nothing_since(unsure_at: datetime | None) -> str:
+    """Why something is still owed, in words."""
+    if unsure_at is None:
+        return "no contact recorded"
+    return f"the contact of {day(unsure_at)} does not say whether they were reached"
 
 
 @dataclass(frozen=True)
@@ -209,7 +223,8 @@ def owed(
         Owed(
             c.to,
             "code",
-            f"tell them: {c.words} {day(c.at)} ({references.get(c.event_id, c.event_id)}); no contact recorded since",
+            f"tell them: {c.words} {day(c.at)} ({references.get(c.event_id, c.event_id)}); "
+            f"{_nothing_since(c.unsure_at)}{'' if c.unsure_at else ' since'}",
             c.due,
             c.due < t,
             f"{c.basis}{', Enhanced Rights' if c.enhanced else ''}",
@@ -217,7 +232,7 @@ def owed(
         for c in open_ones
         if c.at > since
     ]
-    last = {v: max((c.at for c in reached if c.person_id == v), default=None) for v in victims}
+    last = {v: max((c.at for c in reached if c.person_id == v and c.known), default=None) for v in victims}
     return Owing(
         tuple(sorted(lines, key=lambda line: (line.due, line.to, line.what))),
         sum(1 for c in open_ones if c.at <= since),
@@ -243,9 +258,11 @@ def _updates(view: View, victims: Sequence[str], reached: Sequence[Reached]) -> 
     for who, plan in plans.items():
         if not plan["update_every_days"]:
             continue
-        spoken = max((one.at for one in reached if one.person_id == who), default=None)
+        theirs = [one for one in reached if one.person_id == who]
+        spoken = max((one.at for one in theirs if one.known), default=None)
+        unsure = max((one.at for one in theirs if not one.known), default=None)
         due = (spoken or plan["agreed_on"]) + timedelta(days=plan["update_every_days"])
-        how = f"last contact {day(spoken)}" if spoken else "no contact recorded"
+        how = f"last contact {day(spoken)}" if spoken else _nothing_since(unsure)
         what = f"update every {count(plan['update_every_days'], 'day')}, {how}"
         found.append(Owed(who, "update", what, due, due < view.t, f"agreed {day(plan['agreed_on'])}"))
     return found

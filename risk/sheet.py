@@ -8,7 +8,7 @@ system.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -52,7 +52,7 @@ def sheet(
     ``score`` is the score in words (see ``risk.person``). ``call``: what the officer is sent to, whose victims come
     first and whose address the person's is compared with. ``logged``: gives the contacts with some victims that were
     written down in Doorstep. ``opened``: people of restricted records that whoever asks may see; of others there is the
-    reference, and nothing of what was agreed with them.
+    reference, and nothing of what was agreed with them, ordered for them in a court's own words, or assessed.
     """
     person_id = view.who(person_id)
     happened = history(view, person_id)
@@ -73,22 +73,23 @@ def sheet(
         "call": call and call.as_dict(),
         "who": _who(view, person_id, same, known_as),
         "identity": same,
-        "now": _now(state, known_as, view, person_id) | {"near": _near(view, person_id, call, happened)},
+        "now": _now(state, known_as, view, person_id, shut)
+        | {"near": _near(view, person_id, call, happened)},
         "people": people(view, person_id, others, happened, known_as, homes=call is None, shut=shut),
-        "children": children(view, happened),
+        "children": children(view, happened, shut),
         "before": [_event(one, known_as) for one in _last_events(happened)],
         "earlier": max(0, sum(one.domestic for one in happened) - settings("sheet")["shown"]["events"]),
         "balance": _balance(happened, known_as),
-        "grades": _grades(view, person_id, happened, known_as),
-        "separations": _separations(view, person_id, known_as),
+        "grades": _grades(view, person_id, happened, known_as, shut),
+        "separations": _separations(view, person_id, known_as, shut),
         "score": score | {"caution": CAUTION},
         "promises": [
             line.as_dict() | {"to": called(line.to, known_as), "person_id": line.to} for line in owing.lines
         ],
         "promises_older": owing.older,
         "last_contact": {called(who, known_as): at for who, at in owing.last_contact.items()},
-        "schemes": _schemes(view, [person_id, *others], known_as),
-        "disclosures": _disclosures(view, person_id, known_as),
+        "schemes": _schemes(view, [person_id, *(one for one in others if one not in shut)], known_as),
+        "disclosures": _disclosures(view, person_id, known_as, shut),
         "known": [_kept(one, known_as) for one in kept],
         "never_recorded": _never_recorded(view, person_id, kept, happened, known_as),
     }
@@ -154,16 +155,23 @@ def _last_place(view: View, person: str) -> str:
     return f"district {district}, address {since}{left}"
 
 
-def _now(state: State, known_as: dict[str, str], view: View, person: str) -> dict[str, Any]:
+def _now(
+    state: State, known_as: dict[str, str], view: View, person: str, shut: Collection[str]
+) -> dict[str, Any]:
     texts = view.identity("order").filter(pl.col("respondent_id") == person)
     worded = {(r["order_id"], r["protected_id"]): r["conditions_text"] for r in texts.iter_rows(named=True)}
+    # A court's words name people and places: one restricted person protected, or a person not recorded who may be one,
+    # and the codes of the conditions alone are told
+    closed = {order for order, whom in worded if whom in shut or (whom is None and shut)}
     orders = [
         {
             "order_id": o["order_id"],
             "kind": plain(o["kind"]),
             "protects": called(o["protected_id"], known_as) if o["protected_id"] else "not recorded",
             "conditions": [plain(condition) for condition in o["conditions"] or []],
-            "conditions_text": worded.get((o["order_id"], o["protected_id"])),
+            "conditions_text": None
+            if o["order_id"] in closed
+            else worded.get((o["order_id"], o["protected_id"])),
             "until": o["expires_on"],
             "served": o["served_at"],
         }
@@ -215,12 +223,17 @@ def _balance(happened: Sequence[Happened], known_as: dict[str, str]) -> list[str
 
 
 def _grades(
-    view: View, person: str, happened: Sequence[Happened], known_as: dict[str, str]
+    view: View,
+    person: str,
+    happened: Sequence[Happened],
+    known_as: dict[str, str],
+    shut: Collection[str],
 ) -> list[dict[str, Any]]:
-    """The last assessments of victims about this person, newest first."""
+    """The last assessments of victims about this person, newest first; none of restricted records."""
     mine = [one.event_id for one in happened if "suspect" in one.roles]
     unnamed = pl.col("suspect_id").is_null() & pl.col("event_id").is_in(mine)
-    rows = view.table("risk_assessment").filter((pl.col("suspect_id") == person) | unnamed).to_dicts()
+    theirs = (pl.col("suspect_id") == person) | unnamed
+    rows = view.table("risk_assessment").filter(theirs, ~pl.col("victim_id").is_in(sorted(shut))).to_dicts()
     rows.sort(key=lambda row: (row["completed_at"], row["assessment_id"]), reverse=True)
     return [
         {
@@ -236,7 +249,7 @@ def _grades(
     ]
 
 
-def _separations(view: View, person: str, known_as: dict[str, str]) -> list[str]:
+def _separations(view: View, person: str, known_as: dict[str, str], shut: Collection[str]) -> list[str]:
     table = view.table("relationship").filter(
         pl.col("ended_on").is_not_null(),
         pl.col("kind").is_in(["spouse", "partner"]),
@@ -246,7 +259,8 @@ def _separations(view: View, person: str, known_as: dict[str, str]) -> list[str]
         (row["ended_on"], row["person_id_b"] if row["person_id_a"] == person else row["person_id_a"])
         for row in table.iter_rows(named=True)
     ]
-    latest = sorted(set(said), reverse=True)[: settings("sheet")["shown"]["separations"]]
+    told = {one for one in said if one[1] not in shut}
+    latest = sorted(told, reverse=True)[: settings("sheet")["shown"]["separations"]]
     return [f"Separated from {called(other, known_as)} on {day(when)}" for when, other in latest]
 
 
@@ -266,12 +280,13 @@ def _schemes(view: View, persons: list[str], known_as: dict[str, str]) -> list[s
     ]
 
 
-def _disclosures(view: View, person: str, known_as: dict[str, str]) -> list[str]:
+def _disclosures(view: View, person: str, known_as: dict[str, str], shut: Collection[str]) -> list[str]:
     """Clare's Law applications about the person: open ones, and what was decided."""
     rows = view.identity("disclosure").filter(pl.col("subject_id") == person).to_dicts()
+    named = {row["protected_id"] for row in rows} - {None, *shut}
     return [
         f"Clare's Law application ({plain(row['route'])}), opened {day(row['opened_at'])}"
-        + (f", for {called(row['protected_id'], known_as)}" if row["protected_id"] else "")
+        + (f", for {called(row['protected_id'], known_as)}" if row["protected_id"] in named else "")
         + (
             f": {plain(row['decision'])} {day(row['decided_at'])}"
             if row["decision"]

@@ -28,7 +28,7 @@ class Call:
     """A call for service, or a report where no call is recorded. ``call_id`` is the event's id for a report.
 
     ``suspects``: as the call names one, else as its event does, under the reference each is known by as of T.
-    ``place``: the row of its address.
+    ``place``: the row of its address. ``not_shown``: how many suspects more it names, who are not told.
     """
 
     kind: str
@@ -43,6 +43,7 @@ class Call:
     district: str | None
     event_id: str | None
     place: Mapping[str, Any] | None = None
+    not_shown: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """The same for a machine, without the address."""

@@ -23,6 +23,10 @@ PLAN = ("safe_channel", "safe_times", "do_not", "language", "interpreter", "acce
         "named_contact", "idva", "update_every_days", "agreed_on")  # fmt: skip
 
 
+NOT_SHOWN = "relationship not shown"
+"""Of somebody whose record is restricted: what they are to each other says who they are."""
+
+
 def called(person: str, names: dict[str, str]) -> str:
     """A person as a sheet names them: name and reference, or the reference alone."""
     return f"{names[person]} ({person})" if person in names else person
@@ -67,7 +71,7 @@ def people(
     """Each of ``others``: name, what they are to each other, events both ways, what was agreed about contact.
 
     ``homes``: also how far apart their latest addresses are (for a sheet opened without a place to go to).
-    ``shut``: whose record is restricted: of them nothing that was agreed is told.
+    ``shut``: whose record is restricted: of them nothing that was agreed is told, nor what they are to each other.
     """
     free = [other for other in others if other not in shut]
     plans, kin = _plans(view, free), _kin(view, person)
@@ -76,6 +80,7 @@ def people(
     return [
         _one(other, kin.get(other), happened, names)
         | {"plan": plans.get(other), "apart": apart.get(other), "restricted": other in shut}
+        | ({"relationship": NOT_SHOWN} if other in shut else {})
         for other in others
     ]
 
@@ -125,9 +130,14 @@ def _relationship(kin: dict[str, Any] | None, toward: Sequence[Happened]) -> str
     return "relationship not recorded"
 
 
-def children(view: View, happened: Sequence[Happened]) -> list[str]:
-    """Children in the recorded events: how many were there, and those recorded, by reference and age."""
-    near = [one for one in happened if one.domestic and one.occurred_at > recent(view)]
+def children(view: View, happened: Sequence[Happened], shut: Collection[str] = ()) -> list[str]:
+    """Children in the recorded events: how many were there, and those recorded, by reference and age. ``shut``: whose
+    record is restricted; of their events, and of themselves, nothing is told."""
+    near = [
+        one
+        for one in happened
+        if one.domestic and one.occurred_at > recent(view) and not {*one.against, *one.accused_by} & set(shut)
+    ]
     present = [one for one in near if one.children_present][: settings("sheet")["shown"]["children"]]
     said = [
         f"{count(one.children_present or 0, 'child', 'children')} present on {day(one.occurred_at)} ({one.reference})"
@@ -135,7 +145,8 @@ def children(view: View, happened: Sequence[Happened]) -> list[str]:
     ]
     ids = [one.event_id for one in near]
     named = view.whole("involvement").filter(pl.col("event_id").is_in(ids), pl.col("role") == "child")
-    found = named["person_id"].unique().sort().to_list()
+    closed = _of_others(view, shut)
+    found = [one for one in named["person_id"].unique().sort() if one not in closed]
     if found:
         rows = onto(view.identity("person"), view.clusters).filter(pl.col("person_id").is_in(found))
         ages = {row["person_id"]: age(row["date_of_birth"], view.t) for row in rows.iter_rows(named=True)}
@@ -144,3 +155,12 @@ def children(view: View, happened: Sequence[Happened]) -> list[str]:
         ]
         said.append(f"{count(len(found), 'child', 'children')} recorded: {'; '.join(by_age)}")
     return said
+
+
+def _of_others(view: View, shut: Collection[str]) -> set[str]:
+    """The restricted, and whoever was a child in an event of theirs: a child seen elsewhere too leads back to them."""
+    events = view.whole("involvement").filter(pl.col("person_id").is_in(sorted(shut)))["event_id"]
+    part = view.whole("involvement").filter(
+        pl.col("event_id").is_in(events.implode()), pl.col("role") == "child"
+    )
+    return {*shut, *part["person_id"]}

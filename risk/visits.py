@@ -8,9 +8,10 @@ Doorstep's own database, beside the force's records and marked as its own; nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -41,9 +42,28 @@ class FormError(InputError):
         )
 
 
+class SentBeforeError(InputError):
+    """A form whose number was used for something else, or for answers that were overtaken. Nothing was written."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This form was sent before, and what it says now is not what stands. Nothing was recorded.",
+            where="once",
+            cure="Read what was recorded since, then fill the form in anew and send it.",
+        )
+
+
+class Entry(NamedTuple):
+    """An entry as :func:`entries` gives it; ``new``: it was written just now, not by an earlier press."""
+
+    row: dict[str, Any]
+    new: bool
+
+
 @dataclass(frozen=True)
 class About:
-    """What an entry is about: whose sheet, which victim, which call; ``once`` makes sending it twice one entry."""
+    """What an entry is about: whose sheet, which victim, which call; ``once`` makes sending it twice one entry (of one
+    person, by one officer: a number used elsewhere is another entry)."""
 
     person_id: str
     once: str
@@ -71,19 +91,32 @@ def why_send(answers: Mapping[str, str | None]) -> list[str]:
 def standing(
     rows: Sequence[Mapping[str, Any]], call_id: str | None, now: datetime
 ) -> Mapping[str, Any] | None:
-    """The newest of some rows of answers (newest first) if it still stands: fresh, and where it lets video go on, given
-    for this very call."""
+    """What some rows of answers (newest first, one person's) come to now; None: ask.
+
+    Answers belong to the victim who gave them, and the newest of each counts while it is fresh. Whoever of them said
+    "no" or was unsure, and an officer asked for without a question, win over every "yes" of somebody else. Video may go
+    on for a named victim and for this very call alone.
+    """
     since = now - timedelta(hours=settings("visits")["send"]["fresh_hours"])
-    newest = rows[0] if rows else None
-    if newest is None or newest["at"] < since:
-        return None
-    return newest if newest["send"] or newest["call_id"] == call_id else None
+    newest: dict[tuple[bool, str | None], Mapping[str, Any]] = {}
+    for row in rows:
+        if row["at"] >= since:
+            asked = row["agrees"] is not None or row["victim_id"] is not None
+            newest.setdefault((asked, row["victim_id"]), row)
+    sends = [row for row in newest.values() if row["send"]]
+    goes = [
+        row
+        for row in newest.values()
+        if not row["send"] and row["victim_id"] is not None and row["call_id"] == call_id
+    ]
+    return next(iter(sends or goes), None)
 
 
 def answer_video(
     db: Database, who: Who, about: About, answers: Mapping[str, str | None], at: datetime | None = None
-) -> dict[str, Any]:
-    """Record the three answers; the row as :func:`entries` gives it. FormError unless each is Y, N or U."""
+) -> Entry:
+    """Record the three answers. FormError unless each is Y, N or U, and for three "yes" of nobody in particular;
+    SentBeforeError for a form sent before whose "yes" is not what stands."""
     known = settings("visits")["answers"]
     wrong = {
         one["name"]: f"Answer: {one['asks']}"
@@ -93,23 +126,27 @@ def answer_video(
     if wrong:
         raise FormError(wrong)
     given = {name: answers[name] for name in QUESTIONS}
+    if about.victim_id is None and not why_send(given):
+        raise FormError({"victim": settings("visits")["send"]["whom"]})
     row = about.columns(who, at or datetime.now(UTC)) | given | {"send": bool(why_send(given))}
     return _written(db, VIDEO, row)
 
 
-def attend_instead(db: Database, who: Who, about: About, at: datetime | None = None) -> dict[str, Any]:
-    """Record that an officer is to be sent, without a question asked."""
+def attend_instead(db: Database, who: Who, about: About, at: datetime | None = None) -> Entry:
+    """Record that an officer is to be sent, without a question asked. Every press is written: two entries harm
+    nobody, one taken for an old one may."""
+    about = replace(about, once=_again(about.once))
     row = about.columns(who, at or datetime.now(UTC)) | dict.fromkeys(QUESTIONS) | {"send": True}
     return _written(db, VIDEO, row)
 
 
 def log_visit(
     db: Database, who: Who, about: About, given: Mapping[str, Any], now: datetime | None = None
-) -> dict[str, Any]:
+) -> Entry:
     """Record a contact and what came of it.
 
     ``given``: channel, reached (bool), contact_at (aware; None: now), information, regrade (a grade or None),
-    regrade_why, referral. FormError naming every field at fault.
+    regrade_why, referral. FormError naming every field at fault; SentBeforeError for a form sent before as another one.
     """
     written = now or datetime.now(UTC)
     said = {name: _text(given.get(name)) for name in ("information", "regrade", "regrade_why", "referral")}
@@ -153,13 +190,48 @@ def _faults(
     return wrong
 
 
-def _written(db: Database, table: sa.Table, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Write a row unless one with the same ``once`` is there, whichever process came first; either way that row."""
+def _again(once: str) -> str:
+    """A number of its own for an entry that is written whatever its form's number."""
+    return f"{once}/{uuid4()}"
+
+
+def _written(db: Database, table: sa.Table, row: Mapping[str, Any]) -> Entry:
+    """Write a row, whichever process came first, unless the same officer sent the same form about this person before.
+
+    What sends an officer is written again when anything newer was recorded of the person, or when it says something
+    else; any other entry that is not the one kept, or was overtaken, is SentBeforeError.
+    """
     insert = postgresql.insert if db.dialect == "postgresql" else sqlite.insert
+    key = ["person_id", "by", "once"]
     with db.begin() as connection:
-        connection.execute(insert(table).values(**row).on_conflict_do_nothing(index_elements=["once"]))
-        found = connection.execute(sa.select(table).where(table.c.once == row["once"])).mappings().one()
-        return dict(found)
+        added = insert(table).values(**row).on_conflict_do_nothing(index_elements=key)
+        made = connection.execute(added.returning(table.c.id)).scalar() is not None
+        found = dict(connection.execute(_of_form(table, row)).mappings().one())
+        if made:
+            return Entry(found, True)
+        theirs = sa.select(sa.func.max(table.c.id)).where(table.c.person_id == row["person_id"])
+        newest = connection.scalar(theirs)
+        if _same(found, row) and (table is VISIT or newest == found["id"]):
+            return Entry(found, False)
+        if not row.get("send"):
+            raise SentBeforeError
+        repeated = {**row, "once": _again(row["once"])}
+        connection.execute(sa.insert(table).values(**repeated))
+        return Entry(dict(connection.execute(_of_form(table, repeated)).mappings().one()), True)
+
+
+def _of_form(table: sa.Table, row: Mapping[str, Any]) -> sa.Select[Any]:
+    return sa.select(table).where(*(table.c[name] == row[name] for name in ("person_id", "by", "once")))
+
+
+def _same(kept: Mapping[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether a row says what a kept one says; a contact "just now" was just before each was written."""
+
+    def just_now(one: Mapping[str, Any]) -> bool:
+        return "contact_at" in one and one["contact_at"] == one["at"]
+
+    apart = {name for name in row if name not in ("at", "role") and kept[name] != row[name]}
+    return not apart or (apart == {"contact_at"} and just_now(kept) and just_now(row))
 
 
 def entries(
@@ -169,20 +241,29 @@ def entries(
     *,
     records: Iterable[str] = (),
     before: int | None = None,
-    limit: int = 20,
+    limit: int | None = 20,
+    since: datetime | None = None,
 ) -> list[dict[str, Any]]:
     """What was recorded about a person, newest first. ``kind``: video (answers before a response) or visits.
 
     ``records``: the other references of the same person, whose entries belong to them too. ``before``: only entries
-    with a smaller id, for the next page.
+    with a smaller id, for the next page. ``since``: only entries written then or later. ``limit`` None: all of them.
     """
     table = {"video": VIDEO, "visits": VISIT}[kind]
     asked = sa.select(table).where(table.c.person_id.in_(sorted({person_id, *records})))
     if before is not None:
         asked = asked.where(table.c.id < before)
+    if since is not None:
+        asked = asked.where(table.c.at >= since)
     with db.read() as connection:
         rows = connection.execute(asked.order_by(table.c.id.desc()).limit(limit)).mappings()
         return [dict(row) for row in rows]
+
+
+def fresh(db: Database, person_id: str, records: Iterable[str], now: datetime) -> list[dict[str, Any]]:
+    """Every row of answers before video that can still stand at ``now``, newest first."""
+    hours = settings("visits")["send"]["fresh_hours"]
+    return entries(db, "video", person_id, records=records, limit=None, since=now - timedelta(hours=hours))
 
 
 def contacts(db: Database, victims: Iterable[str], until: datetime | None = None) -> list[Reached]:

@@ -160,7 +160,10 @@ def test_any_no_or_unsure_shows_send_an_officer(dalo: TestClient, name: str, ans
 
 def test_three_yes_let_video_go_on_with_attending_one_press_away(dalo: TestClient) -> None:
     given = _form(dalo, "/persons/P1/video") | {"agrees": "Y", "can_talk": "Y", "suspect_absent": "Y"}
-    page = dalo.post("/persons/P1/video", data=given)
+    nobody = dalo.post("/persons/P1/video", data=given)
+    assert nobody.status_code == 400
+    assert "video goes on for a named victim alone" in nobody.text
+    page = dalo.post("/persons/P1/video", data=given | {"victim": "V1"})
     assert "<h2>Video may go on</h2>" in page.text
     assert 'Attend instead<span class="govuk-visually-hidden">: send an officer' in page.text
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from features.clocks import parse_as_of
@@ -16,6 +17,8 @@ from risk.promises import Clock, Reached, clocks, owed
 from risk.settings import settings
 from risk.view import View
 from risk.words import day, day_time
+from tests.conftest import make_home
+from tests.sheet_force import tables
 
 T = parse_as_of("2025-06-01")
 
@@ -87,6 +90,42 @@ def test_a_visit_logged_in_doorstep_meets_it_too(view: View, happened: list[Happ
     assert found["bail_conditions_changed", "E04"].state(T) == "overdue", "that came later"
     other = [Reached("V2", None, datetime(2025, 5, 22, 9, tzinfo=UTC))]
     assert clocks(view, "P1", happened, ["V1"], other) == clocks(view, "P1", happened, ["V1"])
+
+
+def test_a_contact_without_a_code_is_not_said_to_have_reached_anybody(tmp_path: Path) -> None:
+    force = tables()
+    blank = force["contact"].with_columns(pl.lit(None, pl.String).alias("summary_code"))
+    home = make_home(tmp_path / "home", **force | {"contact": blank})
+    view = View(Home(home).require(), T)
+    happened = history(view, "P1")
+    found = {(c.name, c.event_id): c for c in clocks(view, "P1", happened, ["V1"])}
+    assert found["arrested", "E04"].met_at is None
+    assert found["arrested", "E04"].state(T) == "overdue"
+    owing = owed(view, "P1", happened, ["V1"], {"E05": "REF-E05"})
+    assert owing.last_contact == {}
+    assert (
+        "tell them: arrested 21 May 2025 (REF-E05); the contact of 21 May 2025 does not say whether they were reached"
+        in [line.what for line in owing.lines]
+    )
+    update = next(line for line in owing.lines if line.kind == "update")
+    assert (
+        update.what
+        == "update every 14 days, the contact of 21 May 2025 does not say whether they were reached"
+    )
+
+
+def test_no_clock_of_a_charge_or_its_absence_is_shown_while_it_is_only_recalled(
+    view: View, happened: list[Happened]
+) -> None:
+    known = {one["name"]: one for one in settings("clocks")["clock"]}
+    unread = {"charged_in_custody", "charged", "out_of_court", "closed"}
+    assert {name for name, one in known.items() if one["mark"] == "recalled"} == unread
+    assert all("enhanced" in one for one in known.values()), (
+        "a shown clock has the time a victim of abuse is owed"
+    )
+    assert not unread & {one.name for one in clocks(view, "P1", happened, ["V1", "V2"])}
+    assert not {None, "4", "5"} & set(known["closed"]["when"]["is"])
+    assert "unless" not in known["closed"], "an outcome not recorded closes nothing"
 
 
 def test_what_is_owed_is_sorted_most_overdue_first_and_says_its_basis(

@@ -195,7 +195,9 @@ def test_of_a_victim_whose_record_is_restricted_nothing_agreed_is_told(
 ) -> None:
     shut = pl.when(pl.col("person_id") == "V1").then(pl.lit("named_users")).otherwise("access")
     people = small_extract_tables["person"].with_columns(access=shut)
-    home = small_home_maker("shut", person=people)
+    court = pl.lit("Not to go to 9 Hidden Close, the home of Jo Josselyn")
+    orders = small_extract_tables["order"].with_columns(conditions_text=court)
+    home = small_home_maker("shut", person=people, order=orders)
     view = View(Home(home).require(), T)
     said = score_in_words(view, champion(home), "P1", None)
     hidden = sheet(view, "P1", said)
@@ -204,10 +206,22 @@ def test_of_a_victim_whose_record_is_restricted_nothing_agreed_is_told(
     assert "Josselyn" not in text
     first = hidden["people"][0]
     assert (first["person_id"], first["plan"], first["restricted"]) == ("V1", None, True)
+    assert "Hidden Close" not in text, "a court's words name her and her home"
+    assert [one["conditions"] for one in hidden["now"]["orders"]] == [
+        one["conditions"] for one in sheet(view, "P1", said, opened=frozenset({"V1"}))["now"]["orders"]
+    ]
+    assert first["relationship"] == "relationship not shown"
+    assert [one for one in hidden["grades"] if "V1" in one["of"]] == []
+    assert [line for line in [*hidden["separations"], *hidden["schemes"]] if "V1" in line] == []
+    assert "C1" not in " ".join(hidden["children"])
+    assert "REF-E04" not in " ".join(hidden["children"])
     assert [one["of"] for one in hidden["known"]] == [None, "V2"]
     assert [line for line in hidden["promises"] if line["person_id"] == "V1"] == []
     shown = sheet(view, "P1", said, opened=frozenset({"V1"}))
     assert shown["people"][0]["plan"]["do_not"] == "leave a message"
+    assert "Hidden Close" in shown["now"]["orders"][0]["conditions_text"]
+    assert all(shown[part] for part in ("schemes", "separations", "grades"))
+    assert "C1" in " ".join(shown["children"])
 
 
 def test_a_person_page_names_no_victim(

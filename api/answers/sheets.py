@@ -24,6 +24,9 @@ class CallAnswer(Answer):
     caller_role: str | None = Field(examples=["victim"])
     victims: list[str] = Field(examples=[["P91516798"]])
     suspects: list[str] = Field(examples=[["P46637038"]])
+    not_shown: int = Field(
+        description="Suspects named besides, of whom there is no page to open.", examples=[0]
+    )
     district: str | None = Field(examples=["D4"])
     event_id: str | None
 
@@ -120,6 +123,11 @@ class VideoRow(Answer):
     by: str
     role: str
     at: datetime
+
+
+class VideoDone(VideoRow):
+    """What was recorded, with what stands now: ``send``, ``words`` and ``why`` are those of the answers that stand,
+    which may be an earlier "no" of another victim."""
 
 
 class VisitRow(Answer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -9,11 +10,12 @@ from uuid import uuid4
 from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from api.access import Viewer, allow
+from api.access import Viewer, allow, outside
 from api.answers.sheets import Calls, CallSheet, SheetAnswer
-from api.attending import Opened, may_open, open_person
+from api.attending import Opened, may_open, open_person, seen_call
 from api.desk import Desk
 from api.person_facts import reason_as_dict
+from api.problems import RefusedError
 from api.routes.asked import both, desk_of
 from api.templates import page
 from risk.published import names
@@ -39,11 +41,11 @@ def call_form(request: Request, viewer: Reads, reference: Reference = "") -> Res
     """Where a call's reference is pasted; with one, its sheet."""
     desk = desk_of(request)
     typed = reference.strip()
-    found = _found(desk, typed)
+    found, away = _found(desk, viewer, typed)
     if len(found) == 1:
         return RedirectResponse(f"/calls/{quote(found[0].call_id, safe='')}/sheet", 303)
     detail = f"reference {typed[:LONGEST]}: {len(found)} found" if typed else ""
-    desk.look(viewer, "consultation", "/calls", detail=detail)
+    desk.look(viewer, "consultation", "/calls", outside=away, detail=detail)
     error = None
     if typed and not found:
         error = "No call or report has this reference. Check it, or search by name."
@@ -55,14 +57,28 @@ def call_form(request: Request, viewer: Reads, reference: Reference = "") -> Res
 def calls(request: Request, viewer: Reads, reference: Reference) -> dict[str, Any]:
     """The calls, else the reports, with a reference; letter case and spaces do not matter."""
     desk = desk_of(request)
-    found = _found(desk, reference.strip())
+    found, away = _found(desk, viewer, reference.strip())
     everyone = [p for one in found for p in (*one.victims, *one.suspects)]
-    desk.look(viewer, "consultation", "/calls", everyone, detail=f"reference {reference.strip()[:LONGEST]}")
+    detail = f"reference {reference.strip()[:LONGEST]}"
+    desk.look(viewer, "consultation", "/calls", everyone, outside=away, detail=detail)
     return {"calls": [one.as_dict() for one in found]}
 
 
-def _found(desk: Desk, typed: str) -> list[Call]:
-    return find_calls(desk.load(), typed, desk.now()) if 0 < len(typed) <= LONGEST else []
+def _found(desk: Desk, viewer: Viewer, typed: str) -> tuple[list[Call], bool]:
+    """The calls with a reference as the viewer may see them, and whether any is of another district. Where the purpose
+    is bound to their own districts, those of others are left out; RefusedError when nothing else is there."""
+    t = desk.now()
+    calls = find_calls(desk.load(), typed, t) if 0 < len(typed) <= LONGEST else []
+    seen: list[tuple[Call, bool]] = []
+    refused: RefusedError | None = None
+    for one in calls:
+        try:
+            seen.append(seen_call(desk, viewer, one, t))
+        except RefusedError as fault:
+            refused = fault
+    if refused is not None and not seen:
+        raise refused
+    return [call for call, _ in seen], any(away for _, away in seen)
 
 
 @pages.get("/calls/{call_id}/sheet")
@@ -86,19 +102,39 @@ def _call(request: Request, viewer: Viewer, call_id: str) -> tuple[Opened | None
     """The one suspect of a call opened; or nobody, and who may be meant. The look at those is written down here."""
     desk = desk_of(request)
     t = desk.now()
-    call = the_call(desk.load(), call_id, t)
-    named = [one for one in call.suspects if may_open(desk, viewer, one, t)]
+    call, away = seen_call(desk, viewer, the_call(desk.load(), call_id, t), t)
+    named = call.suspects
     if len(named) == 1:
         return open_person(request, viewer, named[0], call.call_id), call, []
     said = [{"person_id": one, "why": "named as suspect"} for one in named]
     if not named and call.address_id is not None:
         near = suspects_at(desk.load(), call.address_id, t)
         said = [one for one in near if may_open(desk, viewer, one["person_id"], t)]
+    said, others = _within(desk, viewer, said, t)
     persons = [one["person_id"] for one in said]
     known = names(desk.around(persons, t), persons) if persons else {}
-    detail = f"call {call.reference}"
-    desk.look(viewer, "consultation", "/calls/{call_id}/sheet", [*persons, *call.victims], detail=detail)
+    shown = [*persons, *call.suspects, *call.victims]
+    page_of, detail = "/calls/{call_id}/sheet", f"call {call.reference}"
+    desk.look(viewer, "consultation", page_of, shown, outside=away or others, detail=detail)
     return None, call, [one | {"name": known.get(one["person_id"])} for one in said]
+
+
+def _within(
+    desk: Desk, viewer: Viewer, said: list[dict[str, Any]], t: datetime
+) -> tuple[list[dict[str, Any]], bool]:
+    """Those of some people whom the viewer may be told of for the purpose stated, and whether any is of another
+    district."""
+    if not viewer.districts or not said:
+        return said, False
+    where = desk.district_of([one["person_id"] for one in said], t)
+    kept, away = [], False
+    for one in said:
+        try:
+            away |= outside(viewer, where[one["person_id"]])
+        except RefusedError:
+            continue
+        kept.append(one)
+    return kept, away
 
 
 @pages.get("/persons/{person_id}/sheet")
@@ -124,7 +160,8 @@ def one_sheet(
 def _looked_at(opened: Opened, where: str) -> dict[str, Any]:
     """The sheet, once the look at everyone it names is written down."""
     found = opened.sheet()
-    opened.look("consultation", where, [one["person_id"] for one in found["people"]])
+    called = (*opened.call.victims, *opened.call.suspects) if opened.call else ()
+    opened.look("consultation", where, [*(one["person_id"] for one in found["people"]), *called])
     return found
 
 

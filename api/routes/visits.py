@@ -11,15 +11,25 @@ from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from api.access import Viewer, allow
-from api.answers.sheets import VideoIn, VideoRow, Videos, VisitIn, VisitRow, Visits
+from api.answers.sheets import VideoDone, VideoIn, Videos, VisitIn, VisitRow, Visits
 from api.attending import Opened, open_person, video_words
 from api.forms import Form, Typed
+from api.problems import RefusedError
 from api.routes.asked import both
 from api.routes.sheets import CallId, Reads, asked
 from api.templates import page
 from features.errors import InputError
 from risk.settings import settings
-from risk.visits import QUESTIONS, About, FormError, answer_video, attend_instead, entries, log_visit
+from risk.visits import (
+    QUESTIONS,
+    About,
+    FormError,
+    SentBeforeError,
+    answer_video,
+    attend_instead,
+    entries,
+    log_visit,
+)
 from risk.words import LONDON
 
 pages, data = both()
@@ -46,11 +56,25 @@ def answered(request: Request, viewer: Writes, form: Typed, person_id: str, call
         _record_video(opened, _about(opened, form.one("victim"), form.one("once")), _answers(form), form)
     except FormError as wrong:
         return _video_page(request, opened, form.typed(), wrong.fields)
+    except SentBeforeError as fault:
+        return _video_page(request, opened, *_overtaken(form, fault), status=409)
     return RedirectResponse(f"/persons/{quote(opened.person_id, safe='')}/video{asked(opened)}", 303)
 
 
 def _answers(form: Form) -> dict[str, str | None]:
     return {name: form.one(name) or None for name in QUESTIONS}
+
+
+def _overtaken(form: Form, fault: SentBeforeError) -> tuple[dict[str, str], dict[str, str]]:
+    """What was typed, for a form with a number of its own, and what to say at the first field."""
+    typed = form.typed()
+    typed.pop("once", None)
+    return typed, {"victim": f"{fault.what} {fault.cure}"}
+
+
+def _crossed(fault: SentBeforeError) -> RefusedError:
+    """The same for a program."""
+    return RefusedError(409, fault.what, fault.cure)
 
 
 def _record_video(
@@ -60,16 +84,24 @@ def _record_video(
     at_once = form.attend_instead if isinstance(form, VideoIn) else bool(form.one("attend"))
     with opened.desk.db.begin():
         if at_once:
-            row = attend_instead(opened.desk.db, opened.viewer.who, about)
+            row, new = attend_instead(opened.desk.db, opened.viewer.who, about)
         else:
-            row = answer_video(opened.desk.db, opened.viewer.who, about, answers)
-        detail = "officer asked for" if at_once else "answers before video"
-        opened.look("collection", VIDEO, [about.victim_id] if about.victim_id else [], detail)
+            row, new = answer_video(opened.desk.db, opened.viewer.who, about, answers)
+        _look(opened, VIDEO, about, new, "officer asked for" if at_once else "answers before video")
     return video_words(row)
 
 
+def _look(opened: Opened, where: str, about: About, new: bool, detail: str) -> None:
+    """Write down what was recorded; of a form sent twice, that what was recorded is shown again."""
+    persons = [about.victim_id] if about.victim_id else []
+    if new:
+        opened.look("collection", where, persons, detail)
+    else:
+        opened.look("consultation", where, persons, f"{detail}: sent again, nothing new")
+
+
 def _video_page(
-    request: Request, opened: Opened, typed: dict[str, str], errors: dict[str, str]
+    request: Request, opened: Opened, typed: dict[str, str], errors: dict[str, str], status: int = 400
 ) -> HTMLResponse:
     victims = opened.victims()
     opened.look("consultation", VIDEO, [one for one, _ in victims])
@@ -78,7 +110,7 @@ def _video_page(
         request,
         opened.viewer,
         "video.html",
-        400 if errors else 200,
+        status if errors else 200,
         opened=opened,
         victims=victims,
         typed=typed,
@@ -105,6 +137,8 @@ def logged(request: Request, viewer: Writes, form: Typed, person_id: str, call: 
         _record_visit(opened, _about(opened, form.one("victim"), form.one("once")), _given(form))
     except FormError as wrong:
         return _visit_page(request, opened, form.typed(), wrong.fields)
+    except SentBeforeError as fault:
+        return _visit_page(request, opened, *_overtaken(form, fault), status=409)
     return RedirectResponse(f"/persons/{quote(opened.person_id, safe='')}/visits{asked(opened)}#logged", 303)
 
 
@@ -129,13 +163,13 @@ def _given(form: Form) -> dict[str, Any]:
 
 def _record_visit(opened: Opened, about: About, given: dict[str, Any]) -> dict[str, Any]:
     with opened.desk.db.begin():
-        row = log_visit(opened.desk.db, opened.viewer.who, about, given)
-        opened.look("collection", VISIT, [about.victim_id] if about.victim_id else [], "contact logged")
+        row, new = log_visit(opened.desk.db, opened.viewer.who, about, given)
+        _look(opened, VISIT, about, new, "contact logged")
     return row
 
 
 def _visit_page(
-    request: Request, opened: Opened, typed: dict[str, str], errors: dict[str, str]
+    request: Request, opened: Opened, typed: dict[str, str], errors: dict[str, str], status: int = 400
 ) -> HTMLResponse:
     victims = opened.victims()
     opened.look("consultation", VISIT, [one for one, _ in victims])
@@ -143,12 +177,13 @@ def _visit_page(
         request,
         opened.viewer,
         "visit.html",
-        400 if errors else 200,
+        status if errors else 200,
         opened=opened,
         victims=victims,
         typed=typed,
         errors=errors,
         visits=opened.written("visits"),
+        kept_back=opened.kept_back("visits"),
         after=settings("visits")["after"],
         query=asked(opened),
         once=_once(typed),
@@ -177,15 +212,23 @@ def _about(opened: Opened, victim: str, once: str) -> About:
 
 @data.post(
     "/persons/{person_id}/video",
-    response_model=VideoRow,
+    response_model=VideoDone,
     tags=["sheets"],
     summary="Answers before a video response",
 )
 def post_video(request: Request, viewer: Writes, person_id: str, body: VideoIn) -> dict[str, Any]:
-    """Record the three answers, never inferred, or that an officer is to be sent. Any "N" or "U" means: send one."""
+    """Record the three answers, never inferred, or that an officer is to be sent. Any "N" or "U" means: send one.
+    409: the same `once` with other answers, or answers that were overtaken."""
     opened = open_person(request, viewer, person_id, body.call_id)
     about = _about(opened, body.victim_id or "", body.once)
-    return _record_video(opened, about, {name: getattr(body, name) for name in QUESTIONS}, body)
+    try:
+        row = _record_video(opened, about, {name: getattr(body, name) for name in QUESTIONS}, body)
+    except SentBeforeError as fault:
+        raise _crossed(fault) from None
+    stands = opened.answered()
+    if row["send"] or stands is None:
+        return row
+    return row | {name: stands[name] for name in ("send", "words", "why")}
 
 
 @data.post(
@@ -201,7 +244,10 @@ def post_visit(request: Request, viewer: Writes, person_id: str, body: VisitIn) 
     when = given["contact_at"]
     if when is not None and when.tzinfo is None:
         given["contact_at"] = when.replace(tzinfo=LONDON)
-    return _record_visit(opened, _about(opened, body.victim_id or "", body.once), given)
+    try:
+        return _record_visit(opened, _about(opened, body.victim_id or "", body.once), given)
+    except SentBeforeError as fault:
+        raise _crossed(fault) from None
 
 
 @data.get("/persons/{person_id}/video", response_model=Videos, tags=["sheets"], summary="Answers recorded")
@@ -210,7 +256,7 @@ def every_video(
 ) -> dict[str, Any]:
     """Answers recorded before video responses, newest first, a page at a time."""
     found, last = _a_page(open_person(request, viewer, person_id, None), VIDEO, "video", before, limit)
-    return {"video": [video_words(row) for row in found], "next": last}
+    return {"video": found, "next": last}
 
 
 @data.get("/persons/{person_id}/visits", response_model=Visits, tags=["sheets"], summary="Contacts logged")
@@ -229,5 +275,6 @@ def _a_page(
     found = entries(
         opened.desk.db, kind, opened.person_id, records=opened.records, before=before, limit=limit
     )
-    opened.look("consultation", where, [row["victim_id"] for row in found if row["victim_id"]])
-    return found, found[-1]["id"] if len(found) == limit else None
+    told = opened.told(found, kind)
+    opened.look("consultation", where, [row["victim_id"] for row in told if row["victim_id"]])
+    return told, found[-1]["id"] if len(found) == limit else None

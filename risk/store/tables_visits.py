@@ -1,6 +1,7 @@
 """What officers recorded before a video response and after a visit: rows are added, never changed.
 
-``once`` is made with the form: sending a form twice writes one row.
+``once`` is made with the form: sending a form twice writes one row. It is the officer's own and of one
+person: the same number sent by somebody else, or about somebody else, is another row.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from risk.store.base import METADATA, Moment
 def _who_and_when() -> list[sa.Column[str] | sa.Column[int]]:
     return [
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
-        sa.Column("once", sa.Text, nullable=False, unique=True),
+        sa.Column("once", sa.Text, nullable=False),
         sa.Column("person_id", sa.Text, nullable=False),  # whose sheet it was
         sa.Column("victim_id", sa.Text, nullable=True),
         sa.Column("call_id", sa.Text, nullable=True),
@@ -31,6 +32,7 @@ VIDEO = sa.Table(
     sa.Column("suspect_absent", sa.Text, nullable=True),
     sa.Column("send", sa.Boolean, nullable=False),
     sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("person_id", "by", "once"),
     sa.Index("ix_visit_video_person_id_id", "person_id", "id"),
 )
 
@@ -46,5 +48,6 @@ VISIT = sa.Table(
     sa.Column("regrade_why", sa.Text, nullable=True),
     sa.Column("referral", sa.Text, nullable=True),
     sa.Column("at", Moment, nullable=False),
+    sa.UniqueConstraint("person_id", "by", "once"),
     sa.Index("ix_visit_person_id_id", "person_id", "id"),
 )
