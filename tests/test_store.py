@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
@@ -224,3 +226,28 @@ def test_moments_are_compared_as_moments(noted: Database) -> None:
     with noted.read() as connection:
         found = connection.execute(sa.select(NOTES.c.what).where(NOTES.c.at > early)).scalars().all()
     assert found == ["late"]
+
+
+def test_a_locked_database_is_said_in_a_few_seconds_and_once_for_all_who_wait(home_path: Path) -> None:
+    """Another process holds the file: nobody waits out one writer after the other."""
+    database = Database.of(home_path, f"sqlite:///{home_path / 'locked.db'}")
+    with database.begin() as connection:
+        NOTES.create(connection)
+    holder = sqlite3.connect(home_path / "locked.db", isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+
+    def refused(_: int) -> float:
+        began = time.monotonic()
+        for _ in range(3):  # a page writes more than once: what it shows, and that it failed
+            with pytest.raises(StoreAwayError):
+                put(database, "x")
+        return time.monotonic() - began
+
+    with ThreadPoolExecutor(8) as pool:
+        waited = list(pool.map(refused, range(8)))
+    assert max(waited) < 10, waited
+    holder.rollback()
+    put(database, "at once again")
+    assert [what for _, what in notes(database)] == ["at once again"]
+    holder.close()
+    database.close()

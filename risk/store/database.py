@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,8 @@ class Database:
         self.dialect = self._engine.dialect.name
         self._mine = threading.local()
         # One writer at a time is SQLite's own rule; threads of one process wait their turn instead of asking again.
-        self._turn: AbstractContextManager[Any] = (
-            threading.Lock() if self.dialect == "sqlite" else nullcontext()
-        )
+        self._turn = threading.Lock() if self.dialect == "sqlite" else None
+        self._busy_until = 0.0  # monotonic: another process was found to hold the file
 
     @classmethod
     def of(cls, home: Path, url: str | None = None) -> Database:
@@ -66,16 +66,19 @@ class Database:
         return made
 
     @contextmanager
-    def begin(self) -> Iterator[sa.Connection]:
+    def begin(self, wait: float | None = None) -> Iterator[sa.Connection]:
         """One transaction: committed at the end, undone when anything is raised inside. StoreAwayError when the
-        database is away or stays busy."""
+        database is away or stays busy: after ``wait`` seconds, else ``busy_seconds``, and soon for whoever comes right
+        after that."""
         outer: sa.Connection | None = getattr(self._mine, "connection", None)
         if outer is not None:
             yield outer
             return
-        with self._turn, self._told(), self._engine.connect() as plain:
+        with self._in_turn(), self._told(), self._engine.connect() as plain:
+            self._be_patient(plain, wait)
             connection = plain.execution_options(**_WRITING)
             with connection.begin():
+                self._busy_until = 0.0
                 self._mine.connection = connection
                 try:
                     yield connection
@@ -106,10 +109,34 @@ class Database:
         return f"Database({sa.make_url(self.url).render_as_string(hide_password=True)})"
 
     @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+            return
+        busy, known = time.monotonic() < self._busy_until, settings("store")
+        if not self._turn.acquire(timeout=known["busy_again_seconds" if busy else "turn_seconds"]):
+            raise self._away(TimeoutError("it is busy"))
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _be_patient(self, connection: sa.Connection, wait: float | None) -> None:
+        """How long this writer waits for another process: hardly at all once one has waited in vain, so that a page
+        waits once and not for each of its writes."""
+        busy, known = time.monotonic() < self._busy_until, settings("store")
+        longest = wait or known["busy_again_seconds" if busy else "busy_seconds"]
+        if self.dialect == "sqlite":
+            held: Any = connection.connection.driver_connection
+            held.execute(f"PRAGMA busy_timeout={int(1000 * longest)}").close()
+
+    @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             yield
         except (sa.exc.OperationalError, sa.exc.InterfaceError, sa.exc.TimeoutError) as fault:
+            if "locked" in str(fault.__cause__):
+                self._busy_until = time.monotonic() + settings("store")["busy_seconds"]
             raise self._away(fault) from fault
         except sa.exc.DBAPIError as fault:
             if fault.connection_invalidated:
@@ -161,7 +188,7 @@ def _engine(url: sa.URL) -> sa.Engine:
     known = settings("store")
     pool = {"pool_size": known["connections"], "max_overflow": known["connections_more"]}
     if url.get_backend_name() == "sqlite":
-        engine = sa.create_engine(url, connect_args={"timeout": known["busy_seconds"]}, **pool)
+        engine = sa.create_engine(url, connect_args={"timeout": known["migrate_seconds"]}, **pool)
         sa.event.listen(engine, "connect", _sqlite_connected)
         sa.event.listen(engine, "begin", _sqlite_begins)
         return engine

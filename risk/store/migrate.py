@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from features.errors import InputError
+from risk.settings import settings
 from risk.store.database import Database
 
 HEAD = "0001"  # the newest migration; a test holds it to what the folder has
@@ -20,8 +21,10 @@ def up_to_date(database: Database) -> None:
         found = version(connection)
     if found == HEAD:
         return
-    with database.begin() as connection:
+    wait = float(settings("store")["migrate_seconds"])
+    with database.begin(wait) as connection:
         if database.dialect == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(1000 * wait)}")
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
         found = version(connection)  # another process may have been quicker
         if found is not None and not _known(found):
