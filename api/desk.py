@@ -16,7 +16,8 @@ from api.searching import Searcher
 from features.clocks import parse_as_of
 from features.errors import InputError, NotFoundError
 from features.home import Home, Load
-from features.near_apart import Apart
+from features.near_apart import Apart, Around
+from features.nominals import clusters_at
 from features.records import Records
 from models.approval import usable
 from risk.audit import record
@@ -29,7 +30,7 @@ from risk.view import CloseView, View
 if TYPE_CHECKING:
     from api.access import Viewer
 
-VIEWS_KEPT, MADE_KEPT = 3, 1200
+VIEWS_KEPT, NEAR_KEPT, MADE_KEPT = 3, 64, 1200
 LOOK_AGAIN = 0.02
 """Seconds for which a look at the disk holds."""
 ENDED = ("simulated", "public")
@@ -48,7 +49,7 @@ class Desk:
         self._lists = KeptLists(home)
         self._models = KeptModels(home.path)
         self.search = Searcher(self)
-        self._views, self._made = Kept(VIEWS_KEPT), Kept(MADE_KEPT)
+        self._views, self._near, self._made = Kept(VIEWS_KEPT), Kept(NEAR_KEPT), Kept(MADE_KEPT)
 
     @property
     def path(self) -> Path:
@@ -96,8 +97,16 @@ class Desk:
         Every row of them is there, and of everyone within ``steps`` ties of them (pages and scores look two ties far, a
         list one), and who else these rows name. Of anybody else it knows nothing.
         """
-        held, _ = self._held()
-        return CloseView(held.load, held.around(persons, t, steps), t)
+        held, state = self._held()
+        who = clusters_at(held.load.records().links, t)  # one and the same for every T between two of its changes
+
+        def made() -> tuple[pl.DataFrame, Around]:
+            return who, held.around(persons, t, steps)
+
+        then, around = self._near.of((state, tuple(persons), steps, id(who)), made)
+        if then is not who:  # another had its number before
+            around = made()[1]
+        return CloseView(held.load, around, t)
 
     def teams(self) -> list[Team]:
         """The teams of the force."""
