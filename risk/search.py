@@ -106,6 +106,7 @@ class Search:
                     events.update(frame["event_id"].drop_nulls().to_list())
                 if name == "address" or name == ("identity", "address"):
                     addresses.update(frame["address_id"].to_list())
+        events |= self._beside(added)
         for part in self._parts:
             index = part.index
             numbers = index.references.numbers(events)
@@ -113,6 +114,21 @@ class Search:
             for found in near:
                 persons.update(index.ids.gather(np.unique(found)).to_list())
         return persons
+
+    def _beside(self, added: segments.Appended) -> set[str]:
+        """Events of everyone whose own record is said anew: it may have been opened or closed, and with it those found
+        beside them."""
+        said: set[str] = set()
+        for segment in added.segments:
+            for (_, name), frame in segment.added.items():
+                if name == "person":
+                    said.update(frame["person_id"].to_list())
+        events: set[str] = set()
+        for part in self._parts:
+            known = np.flatnonzero(part.index.ids.is_in(list(said)).to_numpy())
+            theirs = part.index.references.person_events.all(part.index.cluster[known])
+            events.update(part.index.references.events.gather(np.unique(theirs)).to_list())
+        return events
 
     def find(self, asked: Asked, everyone: bool, opened: frozenset[str] = frozenset()) -> Found:
         """Answer a search. ``everyone``: also persons never recorded as a suspect (for who may open a before-attending

@@ -119,6 +119,12 @@ class Part:
             out = out.copy()
             ways = self.index.ways_of(self.index.members.all(heads))
             out[ways] = self.gone[self.index.person[ways]]
+        beside = [number for number, whom in self.index.beside.items() if not whom & opened]
+        if beside:
+            heads = np.unique(self.index.cluster[beside])
+            heads = heads[~self.index.suspect[heads]]
+            out = out.copy()
+            out[self.index.ways_of(self.index.members.all(heads))] = True
         return out
 
 

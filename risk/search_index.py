@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from risk.search_places import Places
 from risk.search_references import References
+from risk.search_shut import beside_shut
 from risk.search_words import Lists, Names, Numbers
 from risk.teams import UNASSIGNED, districts
 from risk.view import View
@@ -48,6 +49,12 @@ class Index:
         self._name(own, view, numbers)
         self.references = References(view, numbers, everyone=persons is None)
         self.suspect, self.last = self.references.suspect, self.references.last
+        everyone = view.identity("person").filter(pl.col("access") == "named_users")["person_id"].to_list()
+        self.beside = {  # record -> the closed records that alone it is found beside
+            int(number): whom
+            for person, whom in beside_shut(view, everyone).items()
+            if (number := self.ids.search_sorted(person)) < self.count and self.ids[int(number)] == person
+        }
         homes = self._live(view, numbers)
         self.places = Places(view, numbers, homes, self.references)
 

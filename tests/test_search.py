@@ -341,3 +341,40 @@ def test_an_index_follows_a_load_that_takes_anothers_place(crowd: Home, small_ho
     assert follow(search, other)
     assert found(search, "Mick Taylor") == []
     assert found(search, "Quillmark") == ["P1"]
+
+
+def test_a_child_found_only_beside_somebody_for_named_users_is_not_found_before_she_is_opened(
+    small_home_maker: Any,
+) -> None:
+    from tests.conftest import small_tables
+
+    tables = small_tables()
+    child = pl.DataFrame([{"person_id": "K1", "given_names": "Mo", "family_name": "Josselyn"}])
+    cousin = pl.DataFrame([{"person_id": "K2", "given_names": "Mo", "family_name": "Josselin"}])
+    tables["person"] = pl.concat([tables["person"], child, cousin], how="diagonal_relaxed")
+    part = [
+        {"event_id": "E03", "person_id": "K1", "role": "child"},
+        {"event_id": "E03", "person_id": "K2", "role": "witness"},
+        {"event_id": "E11", "person_id": "K2", "role": "witness"},
+    ]
+    tables["involvement"] = pl.concat([tables["involvement"], pl.DataFrame(part)], how="diagonal_relaxed")
+    home = Home(small_home_maker(model=False, person=tables["person"], involvement=tables["involvement"]))
+    load = home.require()
+    load.ready()
+    search = Search(load, T)
+    assert "K1" in found(search, "Mo Josselyn")
+    person = load.records() and View(load, T).identity("person").filter(pl.col("person_id") == "V1")
+    row = {
+        name: str(person[name][0])
+        for name in ("person_id", "given_names", "family_name", "date_of_birth")
+        if name in person.columns and person[name][0] is not None
+    }
+    append(home, {"person": [row | {"access": "named_users", "recorded_at": "2025-06-10T10:00:00Z"}]})
+    assert follow(search, load)
+    assert "V1" not in found(search, "Jo Josselyn")
+    assert "K1" not in found(search, "Mo Josselyn"), "her child leads to her"
+    assert "K1" not in found(search, "K1"), "nor by reference"
+    assert "K2" in found(search, "Mo Josselin"), "who is also in events of others is found"
+    opened = search.find(read("Mo Josselyn"), everyone=True, opened=frozenset({"V1"}))
+    assert "K1" in [hit.person_id for hit in opened.hits]
+    as_anew(search, load)
