@@ -7,6 +7,7 @@ through ``api.gate``.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -33,12 +34,15 @@ from api.templates import environment
 from features.errors import DoorstepError
 from features.home import Home
 from risk.audit import carry_head
+from risk.audit_heads import beside_the_rows
 
 __all__ = ["HEADERS", "create_app"]
 
+LOG = logging.getLogger("doorstep")
 HERE = Path(__file__).parent
 FLOW_SECONDS = 600  # how long a person may take at the identity provider
 HEAD_SECONDS = 600  # how often to see whether the head of the audit trail is due
+AT_WORK = 4  # requests being worked on; more at once than processors only get in each other's way
 PACKING = 1  # a list takes a third of the time that 5 takes and is a quarter larger
 SMALLEST_PACKED = 1024  # bytes; a smaller answer is sent as it is
 
@@ -92,6 +96,8 @@ def create_app(home: Home | Path, settings: Settings | None = None) -> FastAPI:
 async def _running(app: FastAPI) -> AsyncIterator[None]:
     """While the service runs the head of the audit trail is carried out when due, and once more when it stops."""
     desk: Desk = app.state.desk
+    to_thread.current_default_thread_limiter().total_tokens = AT_WORK
+    await to_thread.run_sync(_begin_heads, desk)
     clock = asyncio.create_task(_carry_heads(desk))
     desk.search.warm()
     ready = Ready(desk, app.state.days)
@@ -105,6 +111,18 @@ async def _running(app: FastAPI) -> AsyncIterator[None]:
             await clock
         await to_thread.run_sync(lambda: carry_head(desk.db, desk.path, always=True))
         desk.db.close()
+
+
+def _begin_heads(desk: Desk) -> None:
+    """Carry a head before the first request, so that what was cut while nothing ran shows; and say where heads stand
+    in a place that cannot vouch for them."""
+    try:
+        carry_head(desk.db, desk.path, always=True)
+    except DoorstepError as fault:  # requests that are to be written down say so themselves
+        LOG.error("%s %s", fault.what, fault.cure)
+    nature = desk.load().nature if desk.home.current() else None
+    if nature == "operational" and (words := beside_the_rows(desk.path)):
+        LOG.warning(words)
 
 
 async def _carry_heads(desk: Desk) -> None:

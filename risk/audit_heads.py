@@ -28,6 +28,19 @@ def heads_path(home: Path) -> Path:
     return Path(named) if named else home / "audit-heads.jsonl"
 
 
+def beside_the_rows(home: Path) -> str | None:
+    """What to say loudly when the heads stand in the home: whoever can write there can cut the trail and its heads
+    together. None where they stand elsewhere."""
+    path = heads_path(home)
+    if not path.resolve().is_relative_to(home.resolve()):
+        return None
+    return (
+        f"The heads of the audit trail stand in the home folder ({path}), beside the rows they are to vouch for: "
+        f"whoever can write there can cut both unseen. Before operational use set {SETTING} to a file on another "
+        "machine that can only be appended to."
+    )
+
+
 def head_code(key: Key, head: dict[str, Any]) -> str:
     """The code of a head, so that one made without the key shows."""
     said = {name: head[name] for name in ("count", "hash", "at")}

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from risk.audit_beside import beside
 from risk.audit_chain import START, row_code, set_hash
 from risk.audit_heads import head_code, heads_path, read_heads
 from risk.audit_key import Key, read_key
@@ -52,19 +53,23 @@ def verify(db: Database, home: Path) -> list[str]:
     """What is wrong with the trail, in words; empty when nothing is.
 
     Tells a row that was changed, removed or put in, a tail that was cut, a trail written anew (with or without the
-    key), a set of persons that was changed, a head that is none, and heads that stopped coming. DoorstepError when
-    the database, the key or the heads cannot be read.
+    key), a set of persons that was changed, a head that is none, heads that stopped coming, and a trail that is empty
+    or shorter than what stands beside it (``risk.audit_beside``). DoorstepError when the database, the key or the heads
+    cannot be read.
     """
     faults = _Faults()
     lines = list(read_heads(home))  # before the rows: a head that comes meanwhile is not missed by them
     with db.read() as connection:
         first = connection.execute(sa.select(sa.func.count()).select_from(AUDIT)).scalar_one()
         if not first and not lines:
-            return []
+            return list(beside(connection, home, None, None))
         key = read_key(home, make=False)
         heads = _heads(lines, key, faults)
         end = _rows(connection, key, heads, faults)
         _against_end(heads, end, faults)
+        began = connection.execute(sa.select(sa.func.min(AUDIT.c.at)).where(AUDIT.c.seq <= 1)).scalar_one()
+        for words in beside(connection, home, began, end[1]):
+            faults.add("such traces", words)
         _carried(connection, home, heads, faults)
         _sets(connection, faults)
     return faults.all()

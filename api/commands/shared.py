@@ -109,7 +109,8 @@ def trail(place: Home, *, carry: bool = True) -> Iterator[Trail]:
 
     database = Database.of(place.path)
     try:
-        ready(database, place.path)
+        if carry:
+            ready(database, place.path)
         yield Trail(place, database)
         if carry:
             carry_head(database, place.path)
