@@ -37,6 +37,7 @@ os.environ.setdefault("DO_NOT_TRACK", "1")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 OUR_FAULT, BAD_INPUT = 1, 2
+SERVING, GIVING_WAY = ("serve", "demo"), 10
 # In the order --help lists them; importing registers.
 TOPICS = (records, link, histories, learning, models, drift, lists, decisions, network, audit, users, service)
 app.registered_commands.sort(
@@ -51,7 +52,15 @@ def _global(home: HomeOption = None, json: JsonOption = False) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """Entry point of the ``doorstep`` command; always leaves by ``SystemExit`` with 0, 1 or 2."""
+    if argv is None:
+        _give_way(_command_in(sys.argv[1:]))
     raise SystemExit(run_command(sys.argv[1:] if argv is None else argv))
+
+
+def _give_way(command: str) -> None:
+    """Let the service go first: whoever publishes or trains on its machine can wait, an officer at a door cannot."""
+    if command not in SERVING and hasattr(os, "nice"):
+        os.nice(GIVING_WAY)
 
 
 def run_command(argv: list[str]) -> int:
