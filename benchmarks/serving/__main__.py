@@ -10,8 +10,8 @@ each a process of its own.
 The mix (``MIX``) is of pages and their JSON, by officers of three roles, each signed in with a task of their own. Half
 of the persons opened are on the latest list, half are suspects of the newest events (``RECENT`` of them: those for whom
 calls come in). Times are from the moment a request should have left. Afterwards every answered request is looked for in
-the audit trail, and the trail is verified. Then the list's JSON and a guarded route that writes the same row and returns
-{} are asked by turns, as fast as they answer.
+the audit trail, and the trail is verified. Then the list's JSON and a guarded route that writes the same row and
+returns {} are asked by turns, as fast as they answer.
 """
 
 from __future__ import annotations
