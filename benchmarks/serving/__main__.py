@@ -171,13 +171,15 @@ class Service:
             if self._process.poll() is not None:
                 raise RuntimeError("the service has stopped")
             try:
-                status, _ = asyncio.run(Connections(self.port, most).ask(ask))
+                status, body = asyncio.run(Connections(self.port, most).ask(ask))
             except OSError:
                 time.sleep(0.5)
                 continue
             if status == 200:
                 return time.perf_counter() - begun
-            raise RuntimeError(f"{ask.path} is answered with {status}")
+            raise RuntimeError(
+                f"{ask.path} is answered with {status}: {body.decode('utf-8', 'replace')[-1500:]}"
+            )
         raise RuntimeError("the service does not answer")
 
     def stop(self) -> None:
