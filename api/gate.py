@@ -20,6 +20,7 @@ from features.errors import DoorstepError
 from risk.audit import record
 
 LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1", "[::1]"}
+SHUT = {403, 404}  # not theirs, or not there: the two are told apart by nobody who is not to know
 BODIES = {"POST", "PUT", "PATCH", "DELETE"}
 HEADERS = {
     "Content-Security-Policy": (
@@ -174,7 +175,7 @@ def _plain_row(request: Request, viewer: Any, status: int) -> None:
             desk.db,
             desk.path,
             viewer.who,
-            "consultation" if status < 400 else "access",
+            "access" if status in SHUT else "consultation",
             page,
             persons=persons,
             list_id=asked.get("list_id"),
@@ -195,7 +196,7 @@ def asked_about(asked: Mapping[str, Any]) -> list[str]:
 def _said(status: int) -> str:
     if status == 200:
         return ""
-    return f"answered {status}" if status < 400 else f"refused: answered {status}"
+    return f"refused: answered {status}" if status in SHUT else f"answered {status}"
 
 
 async def _whole(receive: Receive, most: int) -> bytes | None:
