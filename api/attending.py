@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -17,6 +16,7 @@ from api.person_facts import digest
 from api.routes.asked import desk_of
 from api.routes.persons import open_to
 from features.errors import InputError, NotFoundError
+from features.lazily import lazily
 from risk.history import history
 from risk.holds import held
 from risk.person import in_words, place_of, require_open, score_alone, unscored
@@ -61,7 +61,7 @@ class Opened:
         said = "; ".join(part for part in (detail, reference) if part)
         self.desk.look(self.viewer, act, page, persons, list_id, self.outside, said)
 
-    @cached_property
+    @lazily
     def records(self) -> list[str]:
         """Every reference of the person."""
         mine = self.view.clusters.filter(pl.col("cluster_id") == self.person_id)["person_id"].to_list()
@@ -152,7 +152,7 @@ class Opened:
         known = names(self.view, others)
         return [(one, f"{known[one]} ({one})" if one in known else one) for one in others]
 
-    @cached_property
+    @lazily
     def name(self) -> str:
         """The person's name, else their reference."""
         return names(self.view, [self.person_id]).get(self.person_id, self.person_id)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from threading import local
 
 import polars as pl
 
@@ -27,9 +28,8 @@ _SHAPE = {
     "kind": pl.String(),
     "harm_days": pl.Float64(),
 }
-_last: list[
-    tuple[Records, tuple[object, ...], FactStore]
-] = []  # the subject asked about last, with its facts
+_LAST = local()
+"""The subject a thread asked about last, with its facts."""
 
 
 def evidence(
@@ -120,13 +120,13 @@ def _resolve(
 def _store(records: Records, subject: str, t: datetime, key: Mapping[str, str]) -> FactStore:
     """The subject's facts as of T; asked for again (a reason cites several columns), they are at hand."""
     asked = (subject, t, tuple(key.values()))
-    for held, question, store in _last:
-        if held is records and question == asked:
-            return store
+    last: tuple[Records, tuple[object, ...], FactStore] | None = getattr(_LAST, "held", None)
+    if last is not None and last[0] is records and last[1] == asked:
+        return last[2]
     keys = pl.DataFrame({**{name: [value] for name, value in key.items()}, "subject": [0]})
     fields = fields_read(records.declared.columns(subject))
     for read in fields.values():
         read.update(f for f in ("kind", "harm_cd") if "domestic" in read)
     store = FactStore(records, t, keys, fields)
-    _last[:] = [(records, asked, store)]
+    _LAST.held = (records, asked, store)
     return store

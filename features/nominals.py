@@ -12,10 +12,10 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 
 import polars as pl
 
+from features.lazily import lazily
 from features.schema import SPECS, UTC_TIME
 
 CLUSTERS = {"person_id": pl.String(), "cluster_id": pl.String(), "certainty": pl.Float64()}
@@ -70,7 +70,7 @@ class Links:
     apart: pl.DataFrame = field(default_factory=lambda: _none(APART))
     persons: pl.DataFrame = field(default_factory=lambda: _none(PERSONS))
 
-    @cached_property
+    @lazily
     def digest(self) -> str:
         """Of everything that decides a cluster: two links with one digest give the same clusters at every T."""
         said = [
@@ -81,12 +81,12 @@ class Links:
         text = "\n".join([self.run_id, repr(self.threshold), str(self.pairs.height), *said, *two])
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
-    @cached_property
+    @lazily
     def known(self) -> frozenset[str]:
         """Every nominal that was compared; who is not among them arrived after the run."""
         return frozenset(self.persons["person_id"].to_list())
 
-    @cached_property
+    @lazily
     def _moments(self) -> list[datetime]:
         """Every moment at which clusters can change, ascending."""
         clocks = [
@@ -103,11 +103,11 @@ class Links:
             .to_list()
         )
 
-    @cached_property
+    @lazily
     def _remembered(self) -> dict[int, pl.DataFrame]:
         return {}
 
-    @cached_property
+    @lazily
     def first_known(self) -> dict[str, datetime]:
         """When each nominal that was compared was first known."""
         return dict(self.persons.select("person_id", "known_from").iter_rows())
@@ -141,7 +141,9 @@ def onto(
     if frame.is_empty() or clusters.is_empty():
         return frame
     there = [c for c in frame.columns if c in columns]
-    if clusters.height <= _FEW and frame.height <= _FEW:  # of a few rows most name nobody who goes by another id
+    if (
+        clusters.height <= _FEW and frame.height <= _FEW
+    ):  # of a few rows most name nobody who goes by another id
         others = {p for p, c, _ in clusters.iter_rows() if p != c}
         there = [c for c in there if not others.isdisjoint(frame[c].to_list())]
     if not there:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ import polars as pl
 
 from features.errors import InputError, NotFoundError
 from features.home import Home
+from features.lazily import lazily
 from risk.kept_back import KEPT_BACK, closed, keeper, placeless
 from risk.places import as_placed
 from risk.pseudonyms import withheld_as
@@ -49,7 +49,7 @@ class PublishedList:
         """T: the moment the list is about."""
         return datetime.fromisoformat(self.facts["as_of"])
 
-    @cached_property
+    @lazily
     def rows(self) -> pl.DataFrame:
         """Every ranked person by rank; ``listed`` marks the list itself."""
         return self._table(ROWS)
@@ -59,7 +59,7 @@ class PublishedList:
         rows = as_placed(self.rows, self.facts["settings"]["places"], self.as_of)
         return list(rows.filter("listed").iter_rows(named=True))
 
-    @cached_property
+    @lazily
     def apart(self) -> pl.DataFrame:
         """Who stands apart, with the reason."""
         return self._table(APART)

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache, cached_property, partial
+from functools import cache, partial
 from typing import Any
 
 import polars as pl
@@ -22,6 +22,7 @@ import polars as pl
 from features.catalogue import Column, Feature, window_phrase
 from features.evidence import evidence
 from features.histories import FEW, histories
+from features.lazily import lazily
 from features.records import Records
 from features.slices import around
 from features.streams import STREAMS
@@ -60,7 +61,7 @@ class Reason:
     cite: Callable[[], list[Cited]] = field(repr=False, compare=False)
     on_lists: bool = True
 
-    @cached_property
+    @lazily
     def cited(self) -> list[Cited]:
         """The records behind it, newest first; looked up when asked for, since a list cites only its top reasons."""
         return self.cite()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import polars as pl
@@ -17,6 +16,7 @@ from features.asof import as_of
 from features.engines import facts_network
 from features.graph.settings import load_settings
 from features.harm import load_scheme, price
+from features.lazily import lazily
 from features.records import Records
 from features.streams import (
     CHARGED,
@@ -84,7 +84,7 @@ class Events:
             self.involvement = self.involvement.join(relevant, on="e", how="semi")
             self.offence = self.offence.join(relevant, on="e", how="semi")
 
-    @cached_property
+    @lazily
     def suspects(self) -> pl.DataFrame:
         """(e, person), each once: everyone suspected in the event."""
         return _each_once(
@@ -92,7 +92,7 @@ class Events:
             self.offence.select("e", person="suspect_id"),
         )
 
-    @cached_property
+    @lazily
     def victims(self) -> pl.DataFrame:
         """(e, person), each once: every victim of the event."""
         return _each_once(
@@ -101,7 +101,7 @@ class Events:
             self.offence.select("e", person="victim_id"),
         )
 
-    @cached_property
+    @lazily
     def pairs(self) -> pl.DataFrame:
         """(e, suspect, victim, inferred), each once: suspect by suspect, from the first source naming anyone; a crowd
         names nobody."""
@@ -257,7 +257,7 @@ class FactStore:
             self._made[stream] = made if in_order else made.sort("subject", "at")
         return self._made[stream]
 
-    @cached_property
+    @lazily
     def events(self) -> Events:
         return events_at(self.records, self.t, self._people)
 
@@ -267,7 +267,7 @@ class FactStore:
         people = self._people.implode()
         return rows.filter(pl.any_horizontal([pl.col(c).is_in(people) for c in person_columns]))
 
-    @cached_property
+    @lazily
     def graph(self) -> facts_network.Graph:
         """The relationships around the subjects as of T."""
         return facts_network.graph_at(self.records, self.t, self._people)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from features.asof import as_of
 from features.engines.formulas import Ints
 from features.graph.settings import load_settings
+from features.lazily import lazily
 from features.records import Records
 from features.slices import around
 from features.streams import PARTNER_KINDS, PARTNERS_EVER
@@ -53,12 +53,12 @@ class Graph:
 
     # -- who did what to whom ----------------------------------------------------------------------------------
 
-    @cached_property
+    @lazily
     def times(self) -> pl.DataFrame:
         """e, at, domestic of every event."""
         return self.events.events.select("e", "at", domestic=(pl.col("domestic") == "Y").fill_null(False))
 
-    @cached_property
+    @lazily
     def dyads(self) -> pl.DataFrame:
         """suspect, victim, first, last, events: every pair of a domestic event."""
         domestic = self.times.filter("domestic").select("e", "at")
@@ -68,7 +68,7 @@ class Graph:
             .agg(first=pl.col("at").min(), last=pl.col("at").max(), events=pl.len().cast(pl.Int64))
         )
 
-    @cached_property
+    @lazily
     def both_ways(self) -> pl.DataFrame:
         """As ``dyads``, with ``back``: the first event of the same two the other way round (null: none), and who of
         the two was suspected first (``began``: suspect, victim or together)."""
@@ -82,7 +82,7 @@ class Graph:
             .otherwise(pl.lit("victim"))
         )
 
-    @cached_property
+    @lazily
     def acted(self) -> pl.DataFrame:
         """person, recent_harm, recent_events, serious: what a person was lately suspected of in domestic events."""
         decay = load_settings()
@@ -103,7 +103,7 @@ class Graph:
 
     # -- partners ----------------------------------------------------------------------------------------------
 
-    @cached_property
+    @lazily
     def partners(self) -> pl.DataFrame:
         """person, other, at, current, new, harmed, children: everyone ever named spouse or partner of a person."""
         named = (
@@ -188,12 +188,12 @@ class Graph:
 
     # -- ties --------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @lazily
     def parties(self) -> pl.DataFrame:
         """(e, person), each once: suspects and victims of every event."""
         return pl.concat([self.events.suspects, self.events.victims]).unique()
 
-    @cached_property
+    @lazily
     def ties(self) -> pl.DataFrame:
         """a < b, at: every two persons that a tie joins (households apart), and when the first tie came about."""
         most = load_settings().most_persons
@@ -229,7 +229,7 @@ class Graph:
             .agg(pl.col("at").min())
         )
 
-    @cached_property
+    @lazily
     def household(self) -> pl.DataFrame:
         """person, other, at, current: everyone who shared an address with a person, from either side."""
         rows = as_of(self.records, "household", self.t).filter(pl.col("person_id_a") != pl.col("person_id_b"))
@@ -240,12 +240,12 @@ class Graph:
             .agg(pl.col("at").min(), current=pl.col("ended_on").is_null().any())
         )
 
-    @cached_property
+    @lazily
     def persons(self) -> pl.Series:
         """Everyone with a tie, sorted; the position is the person's number."""
         return pl.concat([self.ties["a"], self.ties["b"].rename("a")]).unique().sort().rename("person")
 
-    @cached_property
+    @lazily
     def adjacency(self) -> tuple[Ints, NDArray[np.uint32], Ints]:
         """start (n + 1), neighbour, at: the ties of person k stand at start[k] .. start[k + 1]."""
         number = pl.DataFrame(self.persons).with_row_index("k")
@@ -304,7 +304,7 @@ class Graph:
             }
         )
 
-    @cached_property
+    @lazily
     def _acts_by_number(self) -> dict[str, NDArray[Any]]:
         acts = pl.DataFrame(self.persons).join(self.acted, on="person", how="left", maintain_order="left")
         filled = acts.drop("person").with_columns(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -19,6 +18,7 @@ from features.engines.reference_network import STREAMS_HERE, Relations
 from features.engines.reference_rows import RowFacts
 from features.graph.settings import load_settings
 from features.harm import load_scheme, price
+from features.lazily import lazily
 from features.nominals import PERSON_COLUMNS, clusters_at
 from features.records import Records
 from features.schema import spec_of
@@ -278,7 +278,7 @@ class World(RowFacts):
         """Events in which the person is a suspect or a victim."""
         return self._by_person.get(person, [])
 
-    @cached_property
+    @lazily
     def _by_person(self) -> dict[str, list[Row]]:
         found: dict[str, list[Row]] = {}
         for event in self.events.values():
@@ -286,7 +286,7 @@ class World(RowFacts):
                 found.setdefault(person, []).append(event)
         return found
 
-    @cached_property
+    @lazily
     def relations(self) -> Relations:
         """Who is tied to whom as of T."""
         return Relations(self)

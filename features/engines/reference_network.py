@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from functools import cached_property
 from typing import Any, Protocol
 
 from features.graph.settings import load_settings
+from features.lazily import lazily
 from features.streams import PARTNER_KINDS, PARTNERS_EVER
 
 Row = dict[str, Any]
@@ -241,7 +241,7 @@ class Relations:
             return frozenset()
         return self.world.suspects_of(event) | self.world.victims_of(event)
 
-    @cached_property
+    @lazily
     def _events_of_child(self) -> dict[str, list[Row]]:
         found: dict[str, dict[str, Row]] = {}
         for e, roles in self.world.roles.items():
