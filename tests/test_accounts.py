@@ -94,6 +94,7 @@ def test_guesses_side_by_side_lock_in_either_database(database: Database, quick_
 
 def test_tokens_openings_and_kept_forms_in_either_database(database: Database, quick_hashes: None) -> None:
     sam, sue = _made(database), _made(database, "sue", "supervisor")
+    ann = _made(database, "ann", "supervisor")
     secret = tokens.make(
         database, "sam", scopes=["search"], purpose="attending", reference="CAD 1", by="tests", days=1
     )
@@ -101,9 +102,11 @@ def test_tokens_openings_and_kept_forms_in_either_database(database: Database, q
     assert token is not None
     assert (token.scopes, token.task.purpose) == (frozenset({"search"}), "attending")
     number = openings.break_glass(database, sam, "P8", "She cannot be reached by phone", token.task)
-    openings.name(database, "P7", "sam", "sue", "Case officer")
+    openings.name(database, "P7", "sam", sue, "Case officer of the family for this year")
+    assert openings.open_now(database, sam.id) == {"P8"}, "a naming waits for a second supervisor"
+    assert openings.waiting_count(database) == 2
+    openings.agree(database, "P7", "sam", ann)
     assert openings.open_now(database, sam.id) == {"P7", "P8"}
-    assert openings.waiting_count(database) == 1
     openings.review(database, number, sue, "not justified", "No call was made")
     assert openings.open_now(database, sam.id) == {"P7"}
     assert [one["verdict"] for one in openings.reviewed(database)] == ["not justified"]
