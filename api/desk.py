@@ -98,7 +98,9 @@ class Desk:
         list one), and who else these rows name. Of anybody else it knows nothing.
         """
         held, state = self._held()
-        who = clusters_at(held.load.records().links, t)  # one and the same for every T between two of its changes
+        who = clusters_at(
+            held.load.records().links, t
+        )  # one and the same for every T between two of its changes
 
         def made() -> tuple[pl.DataFrame, Around]:
             return who, held.around(persons, t, steps)

@@ -36,6 +36,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from api.auth import accounts, sessions
+from benchmarks.serving.alone import settle, told
 from benchmarks.serving.day import Day, append_event
 from benchmarks.serving.load import Ask, Connections, Seen, closed_loop, open_loop
 from benchmarks.serving.served import EMPTY
@@ -273,6 +274,36 @@ def _last_row(home: Path) -> int:
     return int(last or 0)
 
 
+def one_at_a_time(home: Home, service: Service, officers: dict[str, list[Officer]]) -> dict[str, Any]:
+    """What an answer of each route costs, whoever asks first and whoever asks next."""
+    supervisor = officers["supervisor"][0].headers
+    listed = read_list(home).rows.filter("listed")["person_id"].to_list()
+    calls = recent(home.require())
+    new = [person for person in calls if person not in set(listed)]
+
+    def gets(path: str, persons: list[str] | int) -> Callable[[], list[Ask]]:
+        paths = [path] * persons if isinstance(persons, int) else [path.format(person=p) for p in persons]
+        return lambda: [Ask(path, "GET", one, supervisor) for one in paths]
+
+    settle(service)
+    return told(
+        service,
+        [
+            ("guarded, audited, empty", gets(EMPTY, 200)),
+            ("list JSON", gets("/api/v1/lists/latest", 200)),
+            ("list page", gets("/lists/latest", 200)),
+            ("home page", gets("/", 200)),
+            ("person page, listed", gets("/persons/{person}", listed[:100])),
+            ("person page, another, first time", gets("/persons/{person}", new[:60])),
+            ("person page, another, again", gets("/persons/{person}", new[:60])),
+            ("sheet, listed, first time", gets("/persons/{person}/sheet", listed[:60])),
+            ("sheet, listed, again", gets("/persons/{person}/sheet", listed[:60])),
+            ("sheet, another, first time", gets("/persons/{person}/sheet", new[60:120])),
+            ("sheet, another, again", gets("/persons/{person}/sheet", new[60:120])),
+        ],
+    )
+
+
 def measure(given: argparse.Namespace) -> dict[str, Any]:
     """All of it; the figures by name."""
     home, prefix = Home(given.home), f"bench{int(time.time())}"
@@ -282,6 +313,8 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
     try:
         first = Ask("warm", "GET", "/lists/latest", officers["proactive"][0].headers)
         print(f"ready in {service.wait(first):.0f} s, {service.memory():,.0f} MB", flush=True)
+        if given.alone:
+            return {"one at a time": one_at_a_time(home, service, officers)}
         asyncio.run(loaded(service, None, draw, given.rate / 2, given.warm, given.seed + 1))
         sent = _last_row(home.path)
         cpu, begun = service.cpu(), time.perf_counter()
@@ -326,6 +359,7 @@ def main() -> None:
     parser.add_argument("--warm", type=float, default=WARM, help="seconds at half the rate before measuring")
     parser.add_argument("--turn", type=float, default=5, help="seconds of each turn of the throughput")
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--alone", action="store_true", help="only what one answer costs, one at a time")
     parser.add_argument("--still", action="store_true", help="publish and append nothing meanwhile")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
     parser.add_argument("--append", type=int, help=argparse.SUPPRESS)
